@@ -1,0 +1,59 @@
+"""The protocol of a graph store. Two stores keep it: ladybug (a file) and neo4j (a server).
+
+The same calls leave the same graph in both: `dump` of one equals `dump` of the other, byte for byte.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from kgkit.records import Edge, EdgeKey, Node, NodeKey, Subgraph, Value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """A query's answer. Cells are JSON-able: a node or edge comes as a dict of its properties plus
+    `_label` or `_type`, a path as a list of those."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[object, ...], ...]
+
+    def dicts(self) -> list[dict[str, object]]:
+        """The rows as dicts by column name."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+
+class GraphStore(Protocol):
+    """Where the graph lives. Not thread-safe: one thread at a time."""
+
+    uri: str
+    """Where, safe to print: never holds a password."""
+
+    def merge(self, subgraph: Subgraph) -> None:
+        """Insert what is new and replace the properties of what is there (one transaction per call).
+
+        Idempotent. What a table wrote (`origin` = table) keeps its properties when a teacher says the
+        same thing again. The ends of every edge must be in the graph or in the subgraph.
+        Raises KgkitError when a label, type, property or end is not of schemas/graph.yaml or is missing.
+        """
+
+    def delete(self, *, nodes: Iterable[NodeKey] = (), edges: Iterable[EdgeKey] = ()) -> None:
+        """Remove edges, and nodes with all their edges. What is not there is ignored."""
+
+    def query(
+        self,
+        cypher: str,
+        parameters: Mapping[str, Value | list[dict[str, Value]]] | None = None,
+        *,
+        write: bool = False,
+    ) -> Rows:
+        """Run any Cypher; read-only unless `write`. Raises KgkitError with the database's own words."""
+
+    def dump(self) -> Iterator[Node | Edge]:
+        """Everything kgkit wrote: nodes by (label, id), then edges by key. Absent properties left out."""
+
+    def clear(self) -> None:
+        """Remove every node and edge that kgkit wrote."""
+
+    def close(self) -> None:
+        """Let go of files and connections."""

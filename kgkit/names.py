@@ -1,0 +1,105 @@
+"""Turn names as people write them into ids and comparable forms. Pure.
+
+Two spellings are the same thing exactly when their `normal_form` is equal; anything else that looks alike
+is a near match, listed for a person to review and never merged silently.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+_BRACKETS = re.compile(r"\s*[(\[][^)\]]*[)\]]")
+_SENSOR_WORDS = re.compile(r"\b(?:sensors?|transducers?|transmitters?|measurements?|monitoring)\b")
+_SPACES = re.compile(r"\s+")
+_NOT_SLUG = re.compile(r"[^\w]+|_+")
+
+ABBREVIATIONS = {
+    "temp": "temperature",
+    "vib": "vibration",
+    "vibs": "vibration",
+    "press": "pressure",
+    "accel": "acceleration",
+    "freq": "frequency",
+    "rpm": "speed",
+    "amps": "current",
+}
+"""Short forms that maintainers use in sensor names, by the word they stand for."""
+
+_KEEP_S = ("ss", "us", "is", "as", "ous", "gas", "bus", "lens", "series")
+
+
+def singular(word: str) -> str:
+    """The English singular of one lower-case word, by suffix; words such as `bus` stay."""
+    if len(word) <= 3 or word.endswith(_KEEP_S):
+        return word
+    if word.endswith("ies"):
+        return word[:-3] + "y"
+    if word.endswith(("sses", "xes", "ches", "shes")):
+        return word[:-2]
+    return word[:-1] if word.endswith("s") else word
+
+
+def plain(name: str) -> str:
+    """Lower case, compatibility characters resolved, single spaces."""
+    return _SPACES.sub(" ", unicodedata.normalize("NFKC", name).casefold()).strip()
+
+
+def normal_form(name: str) -> str:
+    """`Centrifugal  Pumps` -> `centrifugal pump`: case, spacing and plural of the last word resolved."""
+    words = re.sub(r"\s*/\s*", "/", plain(name)).split(" ")
+    return " ".join([*words[:-1], singular(words[-1])])
+
+
+def sensor_form(name: str) -> str:
+    """Normal form of a sensor: also drops brackets and the word sensor, and resolves abbreviations.
+
+    `Vib. sensors (casing)` -> `vibration`. A name that is nothing but such words stays as it is.
+    """
+    text = _BRACKETS.sub("", plain(name)) or plain(name)
+    words = [ABBREVIATIONS.get(word.rstrip("."), word) for word in text.split(" ")]
+    rest = _SPACES.sub(" ", _SENSOR_WORDS.sub("", " ".join(words))).strip(" -:,.;")
+    return normal_form(rest or text)
+
+
+def slug(name: str) -> str:
+    """An id made of letters, digits and dashes of any script; `unnamed` if nothing is left."""
+    return _NOT_SLUG.sub("-", plain(name)).strip("-") or "unnamed"
+
+
+def asset_id(name: str) -> str:
+    """Id of an asset: `Pumps` and `pump` -> `pump`."""
+    return slug(normal_form(name))
+
+
+def failure_mode_id(name: str) -> str:
+    """Id of a failure mode: `Bearing  Damage` -> `bearing-damage`."""
+    return slug(plain(name))
+
+
+def sensor_id(name: str) -> str:
+    """Id of a sensor: `Temp. sensors` and `temperature` -> `temperature`."""
+    return slug(sensor_form(name))
+
+
+def near_matches(names: Iterable[str], *, at_least: float = 86.0) -> list[tuple[str, str, float]]:
+    """Pairs of different names that look alike: (a, b, similarity in 0..100), sorted, a < b.
+
+    Similarity is rapidfuzz's token_sort_ratio. Names that differ in a digit or in a one-letter word
+    (`Pump A`, `Pump B`) are different things on purpose and never near matches.
+    """
+    from rapidfuzz import fuzz, process
+
+    ordered = sorted(set(names))
+    scores = process.cdist(ordered, ordered, scorer=fuzz.token_sort_ratio, score_cutoff=at_least)
+    pairs = []
+    for i, row in enumerate(scores):
+        for j in range(i + 1, len(ordered)):
+            if row[j] >= at_least and _marks(ordered[i]) == _marks(ordered[j]):
+                pairs.append((ordered[i], ordered[j], round(float(row[j]), 1)))
+    return pairs
+
+
+def _marks(name: str) -> list[str]:
+    return sorted(
+        word for word in re.findall(r"\w+", plain(name)) if len(word) == 1 or not word.isalpha()
+    )
