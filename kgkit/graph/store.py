@@ -12,8 +12,11 @@ from kgkit.records import Edge, EdgeKey, Node, NodeKey, Subgraph, Value
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
-    """A query's answer. Cells are JSON-able: a node or edge comes as a dict of its properties plus
-    `_label` or `_type`, a path as a list of those."""
+    """A query's answer. Cells are JSON-able.
+
+    A node or edge comes as a dict of its properties plus `_label` or `_type`, a path as a list of those,
+    a date or time as an ISO string.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[object, ...], ...]
@@ -50,7 +53,10 @@ class GraphStore(Protocol):
         """Run any Cypher; read-only unless `write`. Raises KgkitError with the database's own words."""
 
     def dump(self) -> Iterator[Node | Edge]:
-        """Everything kgkit wrote: nodes by (label, id), then edges by key. Absent properties left out."""
+        """Everything kgkit wrote, absent properties left out.
+
+        Nodes by (label, id), then edges by (type, start label, end label, start id, end id, key properties).
+        """
 
     def clear(self) -> None:
         """Remove every node and edge that kgkit wrote."""

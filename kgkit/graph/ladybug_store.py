@@ -1,0 +1,426 @@
+"""The graph in one file, `graph.ladybug`: the embedded store, no server needed.
+
+A table per label and per relationship type, made from schemas/graph.yaml. The file is derived data: tables
+and ledger remake it. Every call works on a connection of its own, because a ladybug connection keeps
+each Arrow table that it ever scanned (500 rows of 1 kB, 2,000 times: 1.3 GB against none).
+"""
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kgkit.errors import KgkitError
+from kgkit.graph import check
+from kgkit.graph.cypher import check_reads_only
+from kgkit.graph.store import Rows
+from kgkit.records import Edge, EdgeKey, Node, NodeKey, Subgraph, Value, digest
+from kgkit.schemas import graph_spec
+
+if TYPE_CHECKING:
+    import ladybug
+    import pyarrow as pa
+
+FILE_NAME = "graph.ladybug"
+_TYPES = {"string": "STRING", "string[]": "STRING[]", "integer": "INT64", "float": "DOUBLE"}
+
+
+class LadybugStore:
+    """A GraphStore in the file `path`, made when it is not there. `owner` is the workspace's id."""
+
+    def __init__(self, path: Path, *, owner: str, read_only: bool = False) -> None:
+        """Open or make the file. Raises KgkitError when another process writes it or it is broken."""
+        self.uri = f"ladybug:{path}"
+        self._path = path
+        if not path.exists():
+            if read_only:
+                raise KgkitError(f"{path}: there is no graph yet; run `kgkit load` first")
+            _create(path, owner=owner)
+        self._database: ladybug.Database | None = _open(path, read_only=read_only)
+        try:
+            self._check_schema()
+        except BaseException:
+            self.close()
+            raise
+
+    def merge(self, subgraph: Subgraph) -> None:
+        """See GraphStore.merge."""
+        checked = check.batches(subgraph)
+        with self._connection() as connection, _transaction(connection):
+            for nodes in checked.nodes:
+                _merge_nodes(connection, nodes)
+            for edges in checked.edges:
+                _merge_edges(connection, edges)
+
+    def delete(self, *, nodes: Iterable[NodeKey] = (), edges: Iterable[EdgeKey] = ()) -> None:
+        """See GraphStore.delete."""
+        with self._connection() as connection, _transaction(connection):
+            for kind, edge_rows in check.edge_key_batches(edges):
+                keys = _edge_table(kind, edge_rows, {})
+                _run(connection, f"{_match_edge(kind)} DELETE r", keys)
+            for node_kind, rows in check.node_key_batches(nodes):
+                keys = _node_table(rows, {})
+                _run(
+                    connection,
+                    f"LOAD FROM $rows MATCH (n:`{node_kind.label}` {{id: id}}) DETACH DELETE n",
+                    keys,
+                )
+
+    def query(
+        self,
+        cypher: str,
+        parameters: Mapping[str, Value | list[dict[str, Value]]] | None = None,
+        *,
+        write: bool = False,
+    ) -> Rows:
+        """See GraphStore.query."""
+        if not write:
+            check_reads_only(cypher)
+        with self._connection() as connection, _transaction(connection, read_only=not write):
+            result = _execute(connection, cypher, dict(parameters or {}))
+            columns = tuple(result.get_column_names())
+            rows = tuple(tuple(_plain(cell) for cell in row) for row in _rows(result))
+        return Rows(columns=columns, rows=rows)
+
+    def dump(self) -> Iterator[Node | Edge]:
+        """See GraphStore.dump."""
+        spec = graph_spec()
+        with self._connection() as connection, _transaction(connection, read_only=True):
+            for kind in check.node_kinds(spec):
+                yield from _dump_nodes(connection, kind)
+            for edge_kind in check.edge_kinds(spec):
+                yield from _dump_edges(connection, edge_kind)
+
+    def clear(self) -> None:
+        """See GraphStore.clear."""
+        with self._connection() as connection, _transaction(connection):
+            for label in sorted(graph_spec().nodes):
+                _execute(connection, f"MATCH (n:`{label}`) DETACH DELETE n")
+
+    def close(self) -> None:
+        """See GraphStore.close."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator["ladybug.Connection"]:
+        import ladybug
+
+        if self._database is None:
+            raise KgkitError(f"{self.uri} is closed; open it again")
+        connection = ladybug.Connection(self._database)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def _check_schema(self) -> None:
+        with self._connection() as connection:
+            try:
+                result = _execute(connection, "MATCH (m:KgkitMeta {id: 'kgkit'}) RETURN m.`schema`")
+            except KgkitError as error:
+                raise _broken(self._path, error) from error
+            if list(_rows(result)) != [[digest(graph_spec().model_dump())]]:
+                raise KgkitError(
+                    f"{self._path} was made with another schemas/graph.yaml; run `kgkit rebuild`"
+                )
+
+
+def _open(path: Path, *, read_only: bool) -> "ladybug.Database":
+    import ladybug
+
+    if path.exists() and path.stat().st_size == 0:
+        raise _broken(path, "the file is empty")
+    try:
+        database = ladybug.Database(path, read_only=read_only, backend="pybind")
+        database.init_database()
+    except (RuntimeError, MemoryError, IndexError) as error:
+        if "lock" in str(error).lower():
+            raise KgkitError(
+                f"{path} is in use by another process ({_first_line(error)}); "
+                "wait for it to finish or stop it, then run the command again"
+            ) from error
+        raise _broken(path, error) from error
+    return database
+
+
+def _broken(path: Path, why: object) -> KgkitError:
+    return KgkitError(f"{path} is broken ({_first_line(why)}); run `kgkit rebuild` to make it anew")
+
+
+def _create(path: Path, *, owner: str) -> None:
+    """Make the file with all its tables beside `path` and rename it: a crash leaves no half schema."""
+    import ladybug
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(path.name + ".new")
+    for leftover in path.parent.glob(fresh.name + "*"):
+        leftover.unlink()
+    database = ladybug.Database(fresh, backend="pybind")
+    with ladybug.Connection(database) as connection:
+        for statement in schema_statements():
+            _execute(connection, statement)
+        _execute(
+            connection,
+            "CREATE (:KgkitMeta {id: 'kgkit', workspace: $owner, version: $version, `schema`: $schema})",
+            {
+                "owner": owner,
+                "version": graph_spec().version,
+                "schema": digest(graph_spec().model_dump()),
+            },
+        )
+    database.close()
+    fresh.rename(path)
+
+
+def schema_statements() -> list[str]:
+    """CREATE NODE TABLE and CREATE REL TABLE for every label and type of schemas/graph.yaml."""
+    spec = graph_spec()
+    statements = [
+        "CREATE NODE TABLE IF NOT EXISTS KgkitMeta"
+        "(id STRING PRIMARY KEY, workspace STRING, version INT64, `schema` STRING)"
+    ]
+    for kind in check.node_kinds(spec):
+        columns = ["id STRING PRIMARY KEY", *_columns(kind.columns)]
+        statements.append(f"CREATE NODE TABLE IF NOT EXISTS `{kind.label}`({', '.join(columns)})")
+    for type_, relationship in sorted(spec.relationships.items()):
+        ends = [f"FROM `{start}` TO `{end}`" for start, end in sorted(relationship.ends)]
+        key = _columns(dict.fromkeys(sorted(relationship.key), "string"))
+        columns = [*ends, *key, *_columns(spec.edge_properties(type_))]
+        statements.append(f"CREATE REL TABLE IF NOT EXISTS `{type_}`({', '.join(columns)})")
+    return statements
+
+
+def _columns(types: Mapping[str, str]) -> list[str]:
+    return [f"`{name}` {_TYPES[type_]}" for name, type_ in types.items()]
+
+
+@contextlib.contextmanager
+def _transaction(connection: "ladybug.Connection", *, read_only: bool = False) -> Iterator[None]:
+    _execute(connection, "BEGIN TRANSACTION READ ONLY" if read_only else "BEGIN TRANSACTION")
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(KgkitError):  # a failed statement has rolled back already
+            _execute(connection, "ROLLBACK")
+        raise
+    _execute(connection, "COMMIT")
+
+
+def _execute(
+    connection: "ladybug.Connection", cypher: str, parameters: dict[str, Any] | None = None
+) -> "ladybug.QueryResult":
+    try:
+        result = connection.execute(cypher, parameters or {})
+    except RuntimeError as error:
+        raise KgkitError(
+            f"query: {_first_line(error)}; check the statement and its parameters"
+        ) from error
+    return result[-1] if isinstance(result, list) else result
+
+
+def _rows(result: "ladybug.QueryResult") -> Iterator[list[Any]]:
+    while result.has_next():
+        yield result.get_next()
+
+
+def _run(connection: "ladybug.Connection", cypher: str, table: "pa.Table") -> list[list[Any]]:
+    """The rows that `cypher`, which begins with LOAD FROM $rows, gives for `table`."""
+    return list(_rows(_execute(connection, cypher, {"rows": table})))
+
+
+def _merge_nodes(connection: "ladybug.Connection", batch: check.NodeBatch) -> None:
+    kind = batch.kind
+    match = f"LOAD FROM $rows MATCH (n:`{kind.label}` {{id: id}})"
+    values = ", ".join(f"n.`{name}`" for name in kind.columns)
+    there = {
+        id_: _present(kind.columns, cells)
+        for id_, *cells in _run(
+            connection, f"{match} RETURN n.id, {values}", _node_table(batch.rows, {})
+        )
+    }
+    new = [row for row in batch.rows if row.id not in there]
+    changed = [
+        row for row in batch.rows if row.id in there and _replaces(row.properties, there[row.id])
+    ]
+    cells = ", ".join(f"`{name}`: c{i}" for i, name in enumerate(kind.columns))
+    _write(connection, f"LOAD FROM $rows CREATE (n:`{kind.label}` {{id: id, {cells}}})", new, kind)
+    settings = ", ".join(f"n.`{name}` = c{i}" for i, name in enumerate(kind.columns))
+    _write(connection, f"{match} SET {settings}", changed, kind)
+
+
+def _write(
+    connection: "ladybug.Connection", cypher: str, rows: list[check.NodeRow], kind: check.NodeKind
+) -> None:
+    if rows:
+        [[bound]] = _run(connection, f"{cypher} RETURN count(*)", _node_table(rows, kind.columns))
+        if bound != len(rows):
+            raise KgkitError(
+                f"{kind.label}: {bound} of {len(rows)} nodes were written; run `kgkit rebuild`"
+            )
+
+
+def _merge_edges(connection: "ladybug.Connection", batch: check.EdgeBatch) -> None:
+    kind = batch.kind
+    keys = ", ".join(["a.id", "b.id", *(f"r.`{name}`" for name in (*kind.key, *kind.columns))])
+    width = 2 + len(kind.key)
+    there = {
+        tuple(cells[:width]): _present(kind.columns, cells[width:])
+        for cells in _run(
+            connection, f"{_match_edge(kind)} RETURN {keys}", _edge_table(kind, batch.rows, {})
+        )
+    }
+    found = {(row.start, row.end, *row.extra): row for row in batch.rows}
+    new = [row for key, row in found.items() if key not in there]
+    changed = [
+        row for key, row in found.items() if key in there and _replaces(row.properties, there[key])
+    ]
+    cells = ", ".join(
+        [f"`{name}`: k{i}" for i, name in enumerate(kind.key)]
+        + [f"`{name}`: c{i}" for i, name in enumerate(kind.columns)]
+    )
+    if new:
+        create = f"{_MATCH_ENDS.format(kind=kind)} CREATE (a)-[r:`{kind.type}` {{{cells}}}]->(b) RETURN count(*)"
+        [[bound]] = _run(connection, create, _edge_table(kind, new, kind.columns))
+        if bound != len(new):
+            raise _missing_end(connection, kind, new)
+    if changed:
+        settings = ", ".join(f"r.`{name}` = c{i}" for i, name in enumerate(kind.columns))
+        update = f"{_match_edge(kind)} SET {settings} RETURN count(*)"
+        [[bound]] = _run(connection, update, _edge_table(kind, changed, kind.columns))
+        if bound != len(changed):
+            raise KgkitError(
+                f"{kind.type}: {bound} of {len(changed)} edges were written; run `kgkit rebuild`"
+            )
+
+
+_MATCH_ENDS = "LOAD FROM $rows MATCH (a:`{kind.start}` {{id: s}}) MATCH (b:`{kind.end}` {{id: e}})"
+
+
+def _match_edge(kind: check.EdgeKind) -> str:
+    keys = "".join(f" AND r.`{name}` = k{i}" for i, name in enumerate(kind.key))
+    return (
+        f"LOAD FROM $rows MATCH (a:`{kind.start}` {{id: s}}) "
+        f"MATCH (a)-[r:`{kind.type}`]->(b:`{kind.end}`) WHERE b.id = e{keys}"
+    )
+
+
+def _missing_end(
+    connection: "ladybug.Connection", kind: check.EdgeKind, rows: list[check.EdgeRow]
+) -> KgkitError:
+    bound = {
+        (start, end)
+        for start, end in _run(
+            connection, f"{_MATCH_ENDS.format(kind=kind)} RETURN s, e", _edge_table(kind, rows, {})
+        )
+    }
+    lost = next(row for row in rows if (row.start, row.end) not in bound)
+    key = kind.edge_key(lost.start, lost.end, lost.extra)
+    return KgkitError(
+        f"{check.show(key)}: an end is not in the graph; merge the node before the edge"
+    )
+
+
+def _replaces(new: check.Properties, old: check.Properties) -> bool:
+    """Whether `new` is to be written over `old`: a teacher's word never replaces a table's."""
+    return new != old and not (old.get("origin") == "table" and new.get("origin") == "teacher")
+
+
+def _present(columns: Mapping[str, str], cells: list[Any]) -> check.Properties:
+    return {
+        name: cell
+        for name, cell in zip(columns, cells, strict=True)
+        if cell is not None and cell != []
+    }
+
+
+def _node_table(rows: Iterable[check.NodeRow], columns: Mapping[str, str]) -> "pa.Table":
+    rows = list(rows)
+    import pyarrow as pa
+
+    return pa.table(
+        {"id": pa.array([row.id for row in rows], pa.string()), **_cells(rows, columns)}
+    )
+
+
+def _edge_table(
+    kind: check.EdgeKind, rows: Iterable[check.EdgeRow], columns: Mapping[str, str]
+) -> "pa.Table":
+    import pyarrow as pa
+
+    rows = list(rows)
+    ends = {
+        "s": pa.array([row.start for row in rows], pa.string()),
+        "e": pa.array([row.end for row in rows], pa.string()),
+    }
+    keys = {
+        f"k{i}": pa.array([row.extra[i] for row in rows], pa.string()) for i in range(len(kind.key))
+    }
+    return pa.table({**ends, **keys, **_cells(rows, columns)})
+
+
+def _cells(
+    rows: list[check.NodeRow] | list[check.EdgeRow], columns: Mapping[str, str]
+) -> dict[str, "pa.Array"]:
+    import pyarrow as pa
+
+    types = {
+        "string": pa.string(),
+        "string[]": pa.list_(pa.string()),
+        "integer": pa.int64(),
+        "float": pa.float64(),
+    }
+    return {
+        f"c{i}": pa.array([row.properties.get(name) for row in rows], types[type_])
+        for i, (name, type_) in enumerate(columns.items())
+    }
+
+
+def _dump_nodes(connection: "ladybug.Connection", kind: check.NodeKind) -> Iterator[Node]:
+    values = ", ".join(f"n.`{name}`" for name in kind.columns)
+    result = _execute(connection, f"MATCH (n:`{kind.label}`) RETURN n.id, {values} ORDER BY n.id")
+    for id_, *cells in _rows(result):
+        yield Node(key=NodeKey(label=kind.label, id=id_), properties=_present(kind.columns, cells))
+
+
+def _dump_edges(connection: "ladybug.Connection", kind: check.EdgeKind) -> Iterator[Edge]:
+    keys = ", ".join(["a.id", "b.id", *(f"r.`{name}`" for name in kind.key)])
+    values = ", ".join(f"r.`{name}`" for name in kind.columns)
+    result = _execute(
+        connection,
+        f"MATCH (a:`{kind.start}`)-[r:`{kind.type}`]->(b:`{kind.end}`) RETURN {keys}, {values} ORDER BY {keys}",
+    )
+    width = 2 + len(kind.key)
+    for cells in _rows(result):
+        key = kind.edge_key(cells[0], cells[1], tuple(cells[2:width]))
+        yield Edge(key=key, properties=_present(kind.columns, cells[width:]))
+
+
+def _plain(cell: Any) -> object:  # noqa: ANN401 - whatever the database gives
+    """A cell of a query as JSON-able data; see Rows."""
+    if isinstance(cell, dict):
+        if "_NODES" in cell and "_RELS" in cell:
+            return _path(cell["_NODES"], cell["_RELS"])
+        if "_LABEL" in cell and "_ID" in cell:
+            name = "_type" if "_SRC" in cell else "_label"
+            hidden = ("_ID", "_LABEL", "_SRC", "_DST")
+            kept = {key: _plain(value) for key, value in cell.items() if key not in hidden}
+            return {name: cell["_LABEL"], **{k: v for k, v in kept.items() if v not in (None, [])}}
+        return {str(key): _plain(value) for key, value in cell.items()}
+    if isinstance(cell, (list, tuple)):
+        return [_plain(item) for item in cell]
+    if cell is None or isinstance(cell, (str, int, float, bool)):
+        return cell
+    return cell.isoformat() if hasattr(cell, "isoformat") else str(cell)
+
+
+def _path(nodes: list[Any], relationships: list[Any]) -> list[object]:
+    steps = [_plain(nodes[0])] if nodes else []
+    for relationship, node in zip(relationships, nodes[1:], strict=True):
+        steps += [_plain(relationship), _plain(node)]
+    return steps
+
+
+def _first_line(error: object) -> str:
+    return (str(error).strip().splitlines() or ["unknown error"])[0]

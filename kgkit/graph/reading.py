@@ -1,0 +1,290 @@
+"""What the stages ask of the graph, as named functions. Read-only Cypher that both stores run, sorted answers.
+
+Only rows with role `source` are seen unless `role` says otherwise (None: all), so that evaluation rows never
+reach a prompt.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from kgkit.graph.store import GraphStore
+from kgkit.records import Role, Value
+from kgkit.schemas import graph_spec
+
+PASSAGES_PER_PAGE = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asset:
+    """An asset class of the taxonomy; `category` is the category's name. Empty where unknown."""
+
+    id: str
+    name: str
+    code: str
+    aliases: tuple[str, ...]
+    family: str
+    category: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sensor:
+    """A sensor that monitors an asset; `origin` says who links the two."""
+
+    id: str
+    name: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureMode:
+    """A failure mode of an asset; `examples` are those given for this asset."""
+
+    id: str
+    name: str
+    description: str
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relevance:
+    """Whether a sensor shows a failure mode: `label` Yes or No, who says so, and why."""
+
+    label: str
+    origin: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A subunit or component of an asset; `label` is the node's label."""
+
+    label: str
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPassage:
+    """A Passage node with all that its exported row needs. Empty where unknown."""
+
+    id: str
+    kind: str
+    text: str
+    asset: str
+    sensor: str
+    failure_mode: str
+    parents: tuple[str, ...]
+    sources: tuple[str, ...]
+    ask: str
+    prompt: str
+    prompt_version: str
+    teacher: str
+    split: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """Nodes by label and edges by type; what does not occur stands with 0."""
+
+    nodes: Mapping[str, int]
+    edges: Mapping[str, int]
+
+
+def assets(store: GraphStore, *, role: Role | None = "source") -> list[Asset]:
+    """All assets, by id."""
+    rows = _ask(
+        store,
+        f"MATCH (a:Asset) {_where('a', role)}"
+        " OPTIONAL MATCH (c:Category)-[:HAS_CLASS]->(a)"
+        " RETURN a.id AS id, a.name AS name, a.code AS code, a.aliases AS aliases,"
+        " a.family AS family, min(c.name) AS category",
+        {},
+        role,
+    )
+    found = [
+        Asset(
+            id=_text(row["id"]),
+            name=_text(row["name"]),
+            code=_text(row["code"]),
+            aliases=_texts(row["aliases"]),
+            family=_text(row["family"]),
+            category=_text(row["category"]),
+        )
+        for row in rows
+    ]
+    return sorted(found, key=lambda asset: asset.id)
+
+
+def sensors_of(store: GraphStore, asset_id: str, *, role: Role | None = "source") -> list[Sensor]:
+    """The sensors that monitor the asset itself, by id."""
+    rows = _ask(
+        store,
+        f"MATCH (a:Asset {{id: $asset}})-[r:MONITORED_BY]->(s:Sensor) {_where('r', role)}"
+        " RETURN s.id AS id, s.name AS name, r.origin AS origin",
+        {"asset": asset_id},
+        role,
+    )
+    found = [
+        Sensor(id=_text(row["id"]), name=_text(row["name"]), origin=_text(row["origin"]))
+        for row in rows
+    ]
+    return sorted(found, key=lambda sensor: sensor.id)
+
+
+def failure_modes_of(
+    store: GraphStore, asset_id: str, *, role: Role | None = "source"
+) -> list[FailureMode]:
+    """The failure modes that the asset experiences, by id."""
+    rows = _ask(
+        store,
+        f"MATCH (a:Asset {{id: $asset}})-[r:EXPERIENCES]->(f:FailureMode) {_where('r', role)}"
+        " RETURN f.id AS id, f.name AS name, f.description AS description, r.examples AS examples",
+        {"asset": asset_id},
+        role,
+    )
+    found = [
+        FailureMode(
+            id=_text(row["id"]),
+            name=_text(row["name"]),
+            description=_text(row["description"]),
+            examples=_texts(row["examples"]),
+        )
+        for row in rows
+    ]
+    return sorted(found, key=lambda mode: mode.id)
+
+
+def known_relevance(
+    store: GraphStore, asset_id: str, *, role: Role | None = "source"
+) -> dict[tuple[str, str], Relevance]:
+    """What is known for the asset, by (sensor id, failure mode id), in that order."""
+    rows = _ask(
+        store,
+        f"MATCH (s:Sensor)-[r:RELEVANT_TO {{asset: $asset}}]->(f:FailureMode) {_where('r', role)}"
+        " RETURN s.id AS sensor, f.id AS mode, r.label AS label, r.origin AS origin,"
+        " r.reason AS reason",
+        {"asset": asset_id},
+        role,
+    )
+    found = {
+        (_text(row["sensor"]), _text(row["mode"])): Relevance(
+            label=_text(row["label"]), origin=_text(row["origin"]), reason=_text(row["reason"])
+        )
+        for row in rows
+    }
+    return dict(sorted(found.items()))
+
+
+def parts_of(store: GraphStore, asset_id: str, *, role: Role | None = "source") -> list[Part]:
+    """Subunits and components of the asset, its subunits' components included, by (label, id)."""
+    patterns = {
+        "Subunit": ("(a)-[r:HAS_SUBUNIT]->(p:Subunit)",),
+        "Component": (
+            "(a)-[r:HAS_COMPONENT]->(p:Component)",
+            "(a)-[:HAS_SUBUNIT]->(u:Subunit)-[r:HAS_COMPONENT]->(p:Component)",
+        ),
+    }
+    found: dict[tuple[str, str], Part] = {}
+    for label, paths in patterns.items():
+        for path in paths:
+            rows = _ask(
+                store,
+                f"MATCH (a:Asset {{id: $asset}}) MATCH {path} {_where('r', role)}"
+                " RETURN DISTINCT p.id AS id, p.name AS name",
+                {"asset": asset_id},
+                role,
+            )
+            for row in rows:
+                part = Part(label=label, id=_text(row["id"]), name=_text(row["name"]))
+                found[part.label, part.id] = part
+    return [part for _, part in sorted(found.items())]
+
+
+def counts(store: GraphStore) -> Counts:
+    """How many nodes of each label and edges of each type there are, whatever their role."""
+    spec = graph_spec()
+    return Counts(
+        nodes={
+            label: _count(store, f"MATCH (n:`{label}`) RETURN count(n) AS n")
+            for label in sorted(spec.nodes)
+        },
+        edges={
+            type_: sum(
+                _count(store, f"MATCH (:`{start}`)-[r:`{type_}`]->(:`{end}`) RETURN count(r) AS n")
+                for start, end in relationship.ends
+            )
+            for type_, relationship in sorted(spec.relationships.items())
+        },
+    )
+
+
+def passages(
+    store: GraphStore,
+    *,
+    asset: str | None = None,
+    kind: str | None = None,
+    role: Role | None = "source",
+) -> Iterator[StoredPassage]:
+    """Passages by id, of one asset or kind if asked; a page of them in memory at a time."""
+    conditions = ["p.id > $after"]
+    parameters: dict[str, Value] = {"after": ""}
+    for name, value in (("asset", asset), ("kind", kind), ("role", role)):
+        if value is not None:
+            conditions.append(f"p.{name} = ${name}")
+            parameters[name] = value
+    cypher = (
+        f"MATCH (p:Passage) WHERE {' AND '.join(conditions)}"
+        " RETURN p.id AS id, p.kind AS kind, p.text AS text, p.asset AS asset, p.sensor AS sensor,"
+        " p.failure_mode AS failure_mode, p.parents AS parents, p.sources AS sources, p.ask AS ask,"
+        " p.prompt AS prompt, p.prompt_version AS prompt_version, p.teacher AS teacher,"
+        f" p.split AS split ORDER BY p.id LIMIT {PASSAGES_PER_PAGE}"
+    )
+    while True:
+        page = store.query(cypher, parameters).dicts()
+        for row in page:
+            yield _passage(row)
+        if len(page) < PASSAGES_PER_PAGE:
+            return
+        parameters["after"] = _text(page[-1]["id"])
+
+
+def _passage(row: Mapping[str, object]) -> StoredPassage:
+    return StoredPassage(
+        id=_text(row["id"]),
+        kind=_text(row["kind"]),
+        text=_text(row["text"]),
+        asset=_text(row["asset"]),
+        sensor=_text(row["sensor"]),
+        failure_mode=_text(row["failure_mode"]),
+        parents=_texts(row["parents"]),
+        sources=_texts(row["sources"]),
+        ask=_text(row["ask"]),
+        prompt=_text(row["prompt"]),
+        prompt_version=_text(row["prompt_version"]),
+        teacher=_text(row["teacher"]),
+        split=_text(row["split"]),
+    )
+
+
+def _ask(
+    store: GraphStore, cypher: str, parameters: dict[str, Value], role: Role | None
+) -> list[dict[str, object]]:
+    given = parameters if role is None else {**parameters, "role": role}
+    return store.query(cypher, given).dicts()
+
+
+def _where(variable: str, role: Role | None) -> str:
+    return "" if role is None else f"WHERE {variable}.role = $role"
+
+
+def _count(store: GraphStore, cypher: str) -> int:
+    return cast("int", store.query(cypher).dicts()[0]["n"])
+
+
+def _text(cell: object) -> str:
+    return cell if isinstance(cell, str) else ""
+
+
+def _texts(cell: object) -> tuple[str, ...]:
+    return tuple(item for item in cell if isinstance(item, str)) if isinstance(cell, list) else ()
