@@ -6,13 +6,14 @@ reach a prompt.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 from kgkit.graph.store import GraphStore
 from kgkit.records import Role, Value
 from kgkit.schemas import graph_spec
 
 PASSAGES_PER_PAGE = 2_000
+PartLabel = Literal["Subunit", "Component"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +60,7 @@ class Relevance:
 class Part:
     """A subunit or component of an asset; `label` is the node's label."""
 
-    label: str
+    label: PartLabel
     id: str
     name: str
 
@@ -72,6 +73,7 @@ class StoredPassage:
     kind: str
     text: str
     asset: str
+    part: str
     sensor: str
     failure_mode: str
     parents: tuple[str, ...]
@@ -116,13 +118,19 @@ def assets(store: GraphStore, *, role: Role | None = "source") -> list[Asset]:
     return sorted(found, key=lambda asset: asset.id)
 
 
-def sensors_of(store: GraphStore, asset_id: str, *, role: Role | None = "source") -> list[Sensor]:
-    """The sensors that monitor the asset itself, by id."""
+def sensors_of(
+    store: GraphStore,
+    id_: str,
+    *,
+    label: PartLabel | Literal["Asset"] = "Asset",
+    role: Role | None = "source",
+) -> list[Sensor]:
+    """The sensors that monitor the asset (or the part of one) itself, by id."""
     rows = _ask(
         store,
-        f"MATCH (a:Asset {{id: $asset}})-[r:MONITORED_BY]->(s:Sensor) {_where('r', role)}"
+        f"MATCH (a:{label} {{id: $asset}})-[r:MONITORED_BY]->(s:Sensor) {_where('r', role)}"
         " RETURN s.id AS id, s.name AS name, r.origin AS origin",
-        {"asset": asset_id},
+        {"asset": id_},
         role,
     )
     found = [
@@ -178,7 +186,7 @@ def known_relevance(
 
 def parts_of(store: GraphStore, asset_id: str, *, role: Role | None = "source") -> list[Part]:
     """Subunits and components of the asset, its subunits' components included, by (label, id)."""
-    patterns = {
+    patterns: dict[PartLabel, tuple[str, ...]] = {
         "Subunit": ("(a)-[r:HAS_SUBUNIT]->(p:Subunit)",),
         "Component": (
             "(a)-[r:HAS_COMPONENT]->(p:Component)",
@@ -235,7 +243,7 @@ def passages(
             parameters[name] = value
     cypher = (
         f"MATCH (p:Passage) WHERE {' AND '.join(conditions)}"
-        " RETURN p.id AS id, p.kind AS kind, p.text AS text, p.asset AS asset, p.sensor AS sensor,"
+        " RETURN p.id AS id, p.kind AS kind, p.text AS text, p.asset AS asset, p.part AS part, p.sensor AS sensor,"
         " p.failure_mode AS failure_mode, p.parents AS parents, p.sources AS sources, p.ask AS ask,"
         " p.prompt AS prompt, p.prompt_version AS prompt_version, p.teacher AS teacher,"
         f" p.split AS split ORDER BY p.id LIMIT {PASSAGES_PER_PAGE}"
@@ -255,6 +263,7 @@ def _passage(row: Mapping[str, object]) -> StoredPassage:
         kind=_text(row["kind"]),
         text=_text(row["text"]),
         asset=_text(row["asset"]),
+        part=_text(row["part"]),
         sensor=_text(row["sensor"]),
         failure_mode=_text(row["failure_mode"]),
         parents=_texts(row["parents"]),

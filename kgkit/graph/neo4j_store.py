@@ -1,0 +1,399 @@
+"""The graph in a Neo4j server (community or enterprise, 5.x or later): for Browser, Bloom and shared graphs.
+
+Every merge is one managed transaction that may run twice: the driver repeats it after a transient error or a
+lost connection, and since it only MERGEs and SETs, a commit whose answer was lost does no harm.
+"""
+
+import contextlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from kgkit.errors import KgkitError, ServiceError, UsageError
+from kgkit.graph import check
+from kgkit.graph.cypher import check_reads_only
+from kgkit.graph.store import Rows
+from kgkit.records import Edge, EdgeKey, Node, NodeKey, Subgraph, Value
+from kgkit.schemas import graph_spec
+from kgkit.settings import Settings
+
+if TYPE_CHECKING:
+    import neo4j
+
+CONNECT_TIMEOUT_S = 10.0
+
+
+class Neo4jStore:
+    """A GraphStore in one database of a Neo4j server. `owner` is the workspace's id."""
+
+    def __init__(
+        self, uri: str, *, owner: str, settings: Settings, read_only: bool = False
+    ) -> None:
+        """Connect, make the constraints and stamp the database with `owner`.
+
+        Raises ServiceError when the server does not answer or refuses the user, UsageError when the
+        database holds another workspace's graph or nodes that kgkit did not write. With `read_only`
+        nothing is stamped and the server refuses every write.
+        """
+        import neo4j
+
+        self.uri = uri
+        self._database = settings.neo4j_database
+        self._write_mode = neo4j.READ_ACCESS if read_only else neo4j.WRITE_ACCESS
+        if "@" in urlsplit(uri).netloc:
+            raise UsageError(
+                "a store URI holds no user or password; set NEO4J_USERNAME and NEO4J_PASSWORD instead"
+            )
+        password = settings.neo4j_password
+        with _explained(uri, user=settings.neo4j_username):
+            self._driver = neo4j.GraphDatabase.driver(
+                uri,
+                auth=(settings.neo4j_username, password.get_secret_value() if password else ""),
+                user_agent="kgkit",
+                connection_timeout=CONNECT_TIMEOUT_S,
+                notifications_min_severity="OFF",
+            )
+        self._user = settings.neo4j_username
+        try:
+            with self._session(neo4j.READ_ACCESS) as session:
+                session.run("RETURN 1").consume()
+            if not read_only:
+                self._make_schema()
+                self._claim(owner)
+        except BaseException:
+            self.close()
+            raise
+
+    def merge(self, subgraph: Subgraph) -> None:
+        """See GraphStore.merge."""
+        checked = check.batches(subgraph)
+
+        def work(transaction: "neo4j.ManagedTransaction") -> None:
+            for nodes in checked.nodes:
+                _merge_nodes(transaction, nodes)
+            for edges in checked.edges:
+                _merge_edges(transaction, edges)
+
+        self._write(work)
+
+    def delete(self, *, nodes: Iterable[NodeKey] = (), edges: Iterable[EdgeKey] = ()) -> None:
+        """See GraphStore.delete."""
+        edge_batches = list(check.edge_key_batches(edges))
+        node_batches = list(check.node_key_batches(nodes))
+
+        def work(transaction: "neo4j.ManagedTransaction") -> None:
+            for kind, edge_rows in edge_batches:
+                rows = [_edge_key(kind, row) for row in edge_rows]
+                transaction.run(
+                    f"UNWIND $rows AS row MATCH (a:`{kind.start}` {{id: row.start}}) "
+                    f"MATCH (b:`{kind.end}` {{id: row.end}}) "
+                    f"MATCH (a)-[r:`{kind.type}` {_key_map(kind)}]->(b) DELETE r",
+                    rows=rows,
+                ).consume()
+            for node_kind, node_rows in node_batches:
+                transaction.run(
+                    f"UNWIND $ids AS id MATCH (n:`{node_kind.label}` {{id: id}}) DETACH DELETE n",
+                    ids=[row.id for row in node_rows],
+                ).consume()
+
+        self._write(work)
+
+    def query(
+        self,
+        cypher: str,
+        parameters: Mapping[str, Value | list[dict[str, Value]]] | None = None,
+        *,
+        write: bool = False,
+    ) -> Rows:
+        """See GraphStore.query."""
+        import neo4j
+
+        if not write:
+            check_reads_only(cypher)
+
+        def work(transaction: "neo4j.ManagedTransaction") -> Rows:
+            result = transaction.run(cypher, dict(parameters or {}))
+            columns = tuple(result.keys())
+            rows = tuple(tuple(_plain(cell) for cell in record.values()) for record in result)
+            return Rows(columns=columns, rows=rows)
+
+        with self._session(self._write_mode if write else neo4j.READ_ACCESS) as session:
+            return session.execute_write(work) if write else session.execute_read(work)
+
+    def dump(self) -> Iterator[Node | Edge]:
+        """See GraphStore.dump."""
+        import neo4j
+
+        spec = graph_spec()
+        with (
+            self._session(neo4j.READ_ACCESS) as session,
+            session.begin_transaction() as transaction,
+        ):
+            for kind in check.node_kinds(spec):
+                yield from _dump_nodes(transaction, kind)
+            for edge_kind in check.edge_kinds(spec):
+                yield from _dump_edges(transaction, edge_kind)
+
+    def clear(self) -> None:
+        """See GraphStore.clear. In transactions of 10,000 nodes, so that any graph fits in memory."""
+        with self._session(self._write_mode) as session:
+            for label in sorted(graph_spec().nodes):
+                session.run(
+                    f"MATCH (n:`{label}`) CALL {{ WITH n DETACH DELETE n }} "
+                    f"IN TRANSACTIONS OF {check.BATCH_ROWS} ROWS"
+                ).consume()
+
+    def close(self) -> None:
+        """See GraphStore.close."""
+        self._driver.close()
+
+    @contextlib.contextmanager
+    def _session(self, mode: str) -> Iterator["neo4j.Session"]:
+        with (
+            _explained(self.uri, user=self._user, database=self._database),
+            self._driver.session(database=self._database, default_access_mode=mode) as session,
+        ):
+            yield session
+
+    def _write(self, work: Callable[["neo4j.ManagedTransaction"], None]) -> None:
+        with self._session(self._write_mode) as session:
+            session.execute_write(work)
+
+    def _make_schema(self) -> None:
+        wanted = schema_statements()
+        with self._session(self._write_mode) as session:
+            shown = [
+                *session.run("SHOW CONSTRAINTS YIELD name RETURN name"),
+                *session.run("SHOW INDEXES YIELD name RETURN name"),
+            ]
+            there = {record["name"] for record in shown}
+            missing = [statement for name, statement in wanted.items() if name not in there]
+            for statement in missing:
+                session.run(statement).consume()
+            if missing:
+                session.run("CALL db.awaitIndexes(300)").consume()
+
+    def _claim(self, owner: str) -> None:
+        """Stamp the database as `owner`'s, unless it holds what someone else wrote."""
+        with self._session(self._write_mode) as session:
+            found = session.run(
+                "MATCH (m:KgkitMeta {id: 'kgkit'}) RETURN m.workspace AS owner"
+            ).single()
+            if found is not None and found["owner"] == owner:
+                return
+            for label in sorted(graph_spec().nodes):
+                if session.run(f"MATCH (n:`{label}`) RETURN 1 LIMIT 1").single() is None:
+                    continue
+                holder = (
+                    f"the graph of workspace {found['owner']}"
+                    if found
+                    else f"{label} nodes of its own"
+                )
+                raise UsageError(
+                    f"{self.uri}: database {self._database} holds {holder}, which this workspace "
+                    f"({owner}) would overwrite; use that workspace, another server or NEO4J_DATABASE, "
+                    f"or empty it first in Neo4j Browser"
+                )
+            session.run(
+                "MERGE (m:KgkitMeta {id: 'kgkit'}) SET m.workspace = $owner, m.version = $version",
+                owner=owner,
+                version=graph_spec().version,
+            ).consume()
+
+
+def schema_statements() -> dict[str, str]:
+    """CREATE CONSTRAINT per label and CREATE INDEX per relationship key of schemas/graph.yaml, by name."""
+    spec = graph_spec()
+    statements = {}
+    for label in ["KgkitMeta", *sorted(spec.nodes)]:
+        name = f"kgkit_{_snake(label)}_id"
+        statements[name] = (
+            f"CREATE CONSTRAINT {name} IF NOT EXISTS FOR (n:`{label}`) REQUIRE n.id IS UNIQUE"
+        )
+    for type_, relationship in sorted(spec.relationships.items()):
+        for key in sorted(relationship.key):
+            name = f"kgkit_{type_.lower()}_{key}"
+            statements[name] = (
+                f"CREATE INDEX {name} IF NOT EXISTS FOR ()-[r:`{type_}`]-() ON (r.`{key}`)"
+            )
+    return statements
+
+
+def _snake(label: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", label).lower()
+
+
+@contextlib.contextmanager
+def _explained(uri: str, *, user: str, database: str = "") -> Iterator[None]:
+    """Turn the driver's errors into ours."""
+    from neo4j import exceptions
+
+    try:
+        yield
+    except exceptions.AuthError as error:
+        raise ServiceError(
+            f"{uri} refuses user {user}: set NEO4J_USERNAME and NEO4J_PASSWORD to what the server knows"
+        ) from error
+    except exceptions.Neo4jError as error:
+        if str(error.code).startswith("Neo.ClientError.Database"):
+            raise ServiceError(
+                f"{uri} has no database {database}; set NEO4J_DATABASE to one of its own"
+            ) from error
+        if str(error.code).startswith(("Neo.ClientError.Security", "Neo.TransientError")):
+            raise ServiceError(f"{uri}: {_first_line(error.message)}; try again") from error
+        raise KgkitError(
+            f"query: {_first_line(error.message)}; check the statement and its parameters"
+        ) from error
+    except exceptions.ConfigurationError as error:
+        raise UsageError(f"store {uri}: {_first_line(error)}; write neo4j://host:7687") from error
+    except (exceptions.DriverError, OSError) as error:
+        raise ServiceError(
+            f"{uri} does not answer ({_first_line(error)}); start the server (`make neo4j` runs one "
+            "on this machine) or check the address"
+        ) from error
+
+
+def _merge_nodes(transaction: "neo4j.ManagedTransaction", batch: check.NodeBatch) -> None:
+    label = batch.kind.label
+    for teacher, setting in _settings("n").items():
+        rows = [
+            {"id": row.id, "properties": {**row.properties, "id": row.id}}
+            for row in batch.rows
+            if (row.properties.get("origin") == "teacher") is teacher
+        ]
+        bound = _bound(
+            transaction,
+            f"UNWIND $rows AS row MERGE (n:`{label}` {{id: row.id}}) {setting} RETURN count(n)",
+            rows,
+        )
+        if bound != len(rows):
+            raise KgkitError(
+                f"{label}: {bound} of {len(rows)} nodes were written; run the command again"
+            )
+
+
+def _merge_edges(transaction: "neo4j.ManagedTransaction", batch: check.EdgeBatch) -> None:
+    kind = batch.kind
+    match = (
+        f"UNWIND $rows AS row MATCH (a:`{kind.start}` {{id: row.start}}) "
+        f"MATCH (b:`{kind.end}` {{id: row.end}})"
+    )
+    for teacher, setting in _settings("r").items():
+        chosen = [
+            row for row in batch.rows if (row.properties.get("origin") == "teacher") is teacher
+        ]
+        rows = [
+            {
+                **_edge_key(kind, row),
+                "properties": {**row.properties, **dict(zip(kind.key, row.extra, strict=True))},
+            }
+            for row in chosen
+        ]
+        merge = (
+            f"{match} MERGE (a)-[r:`{kind.type}` {_key_map(kind)}]->(b) {setting} RETURN count(r)"
+        )
+        if _bound(transaction, merge, rows) != len(rows):
+            raise _missing_end(transaction, match, batch)
+
+
+def _settings(variable: str) -> dict[bool, str]:
+    """How a bound row is written, by whether a teacher says so: its word never replaces a table's."""
+    guard = f"CASE WHEN {variable}.origin = 'table' THEN [] ELSE [0] END"
+    return {
+        False: f"SET {variable} = row.properties",
+        True: f"FOREACH (_ IN {guard} | SET {variable} = row.properties)",
+    }
+
+
+def _bound(transaction: "neo4j.ManagedTransaction", cypher: str, rows: list[dict[str, Any]]) -> int:
+    if not rows:
+        return 0
+    # Statements are made of labels, types and property names of schemas/graph.yaml alone.
+    record = transaction.run(cypher, rows=rows).single(strict=True)
+    return int(record[0])
+
+
+def _missing_end(
+    transaction: "neo4j.ManagedTransaction", match: str, batch: check.EdgeBatch
+) -> KgkitError:
+    rows = [_edge_key(batch.kind, row) for row in batch.rows]
+    found = transaction.run(f"{match} RETURN row.start, row.end", rows=rows)
+    bound = {tuple(record.values()) for record in found}
+    lost = next(row for row in batch.rows if (row.start, row.end) not in bound)
+    key = batch.kind.edge_key(lost.start, lost.end, lost.extra)
+    return KgkitError(
+        f"{check.show(key)}: an end is not in the graph; merge the node before the edge"
+    )
+
+
+def _edge_key(kind: check.EdgeKind, row: check.EdgeRow) -> dict[str, Any]:
+    keys = {f"k{i}": row.extra[i] for i in range(len(kind.key))}
+    return {"start": row.start, "end": row.end, **keys}
+
+
+def _key_map(kind: check.EdgeKind) -> str:
+    pairs = ", ".join(f"`{name}`: row.k{i}" for i, name in enumerate(kind.key))
+    return f"{{{pairs}}}" if pairs else ""
+
+
+def _dump_nodes(transaction: "neo4j.Transaction", kind: check.NodeKind) -> Iterator[Node]:
+    found = transaction.run(
+        f"MATCH (n:`{kind.label}`) WHERE n.id > '' RETURN n.id, properties(n) ORDER BY n.id"
+    )
+    for id_, properties in found:
+        yield Node(
+            key=NodeKey(label=kind.label, id=id_), properties=_known(kind.columns, properties)
+        )
+
+
+def _dump_edges(transaction: "neo4j.Transaction", kind: check.EdgeKind) -> Iterator[Edge]:
+    order = ", ".join(["a.id", "b.id", *(f"r.`{name}`" for name in kind.key)])
+    found = transaction.run(
+        f"MATCH (a:`{kind.start}`)-[r:`{kind.type}`]->(b:`{kind.end}`) WHERE a.id > '' "
+        f"RETURN a.id, b.id, properties(r) ORDER BY {order}"
+    )
+    for start, end, properties in found:
+        extra = tuple(properties[name] for name in kind.key)
+        yield Edge(
+            key=kind.edge_key(start, end, extra), properties=_known(kind.columns, properties)
+        )
+
+
+def _known(columns: Mapping[str, str], properties: dict[str, Any]) -> check.Properties:
+    """The properties that schemas/graph.yaml knows: what people add in Neo4j Browser is theirs."""
+    return {
+        name: properties[name]
+        for name in columns
+        if properties.get(name) is not None and properties[name] != []
+    }
+
+
+def _plain(cell: Any) -> object:  # noqa: ANN401 - whatever the database gives
+    """A cell of a query as JSON-able data; see Rows."""
+    from neo4j import graph
+
+    if isinstance(cell, graph.Node):
+        return {"_label": min(cell.labels, default=""), **_plain_map(cell)}
+    if isinstance(cell, graph.Relationship):
+        return {"_type": cell.type, **_plain_map(cell)}
+    if isinstance(cell, graph.Path):
+        steps = [_plain(cell.start_node)]
+        for relationship, node in zip(cell.relationships, cell.nodes[1:], strict=True):
+            steps += [_plain(relationship), _plain(node)]
+        return steps
+    if isinstance(cell, dict):
+        return _plain_map(cell)
+    if isinstance(cell, (list, tuple)) and not hasattr(cell, "srid"):
+        return [_plain(item) for item in cell]
+    if cell is None or isinstance(cell, (str, int, float, bool)):
+        return cell
+    return cell.iso_format() if hasattr(cell, "iso_format") else str(cell)
+
+
+def _plain_map(items: Mapping[str, Any]) -> dict[str, object]:
+    return {str(name): _plain(value) for name, value in items.items()}
+
+
+def _first_line(error: object) -> str:
+    return (str(error).strip().splitlines() or ["unknown error"])[0]
