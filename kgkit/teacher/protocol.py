@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 from kgkit.records import Ask, Reply, Subject
 
 FailureKind = Literal[
-    "rate_limited",  # 429, 503 with Retry-After
+    "rate_limited",  # 429, 503, 529: come back later
     "server_error",  # 5xx
     "timeout",  # no answer in time, counted from the moment the request was sent
     "connection",  # refused, reset, cut off, not HTTP

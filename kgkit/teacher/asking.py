@@ -1,0 +1,439 @@
+"""Asks become durable replies. The one owner of retries, limits, budget and ledger.
+
+Any number of callers share one `Asker`. What the ledger holds is answered from it; the rest goes to the
+teacher, a bounded number at once. A slot is free again only when its reply is on the disk: a crash repeats
+at most the calls in flight, never a finished one.
+"""
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Literal
+
+from kgkit.errors import ServiceError
+from kgkit.records import Ask, Failure, Reply
+from kgkit.teacher.budget import Budget
+from kgkit.teacher.ledger import Ledger
+from kgkit.teacher.limits import Clock, Limiter, Policy
+from kgkit.teacher.outage import Service
+from kgkit.teacher.protocol import Teacher, TeacherError
+
+_WINDOW = 1024  # asks that one caller may have pulled and not yet taken back
+_LOOKUP_FIRST, _LOOKUP_MOST = 16, 256  # asks looked up in the ledger at once
+
+EventKind = Literal[
+    "cached", "sent", "replied", "retried", "failed", "waiting", "resumed", "stopped"
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that a progress display may show. `ask` is None where the whole run is meant."""
+
+    kind: EventKind
+    ask: Ask | None = None
+    tokens_in: int = 0
+    tokens_out: int = 0
+    seconds: float = 0.0
+    """How long the call took (replied), or will be waited at least (retried)."""
+    reason: str = ""
+
+
+class _Caller:
+    """One iteration over `Asker.answers`: what was pulled, is on its way, and waits to be taken."""
+
+    def __init__(self) -> None:
+        self.results: asyncio.Queue[tuple[Ask, Reply | Failure] | None] = asyncio.Queue()
+        self.window = asyncio.Semaphore(_WINDOW)
+        self._open = 0
+        self._pulled = False
+
+    def expect(self, ask: Ask, task: "asyncio.Task[Reply | Failure | None]") -> None:
+        self._open += 1
+        task.add_done_callback(lambda done: self._deliver(ask, done))
+
+    def pulled(self, _: object) -> None:
+        self._pulled = True
+        self._end_if_done()
+
+    def _deliver(self, ask: Ask, task: "asyncio.Task[Reply | Failure | None]") -> None:
+        self._open -= 1
+        end = None if task.cancelled() or task.exception() else task.result()
+        if end is None:
+            self.window.release()
+        else:
+            self.results.put_nowait((ask, end))
+        self._end_if_done()
+
+    def _end_if_done(self) -> None:
+        if self._pulled and self._open == 0:
+            self.results.put_nowait(None)
+
+
+@dataclass(slots=True)
+class _Tries:
+    """How often an ask has been tried, and since when the service does not take it."""
+
+    waits: int = 0
+    counted: int = 0
+    refused_since: float | None = None
+
+
+class Asker:
+    """Use as `async with Asker(...) as asker`. On leaving, calls in flight are drained and recorded."""
+
+    def __init__(
+        self,
+        teacher: Teacher,
+        ledger: Ledger,
+        *,
+        budget: Budget | None = None,
+        policy: Policy | None = None,
+        clock: Clock | None = None,
+        on_event: Callable[[Event], None] | None = None,
+    ) -> None:
+        self.budget = budget or Budget()
+        self.ended: Literal["interrupted", "failed"] | None = None
+        """Why no more calls are made; a spent budget is `budget.exhausted` instead."""
+        self._teacher = teacher
+        self._ledger = ledger
+        self._policy = policy or Policy()
+        self._clock = clock or Clock()
+        self._on_event = on_event or (lambda _: None)
+        self._limiter = Limiter(teacher.concurrency, self._policy.max_concurrency)
+        self._service = Service()
+        self._open: dict[str, asyncio.Task[Reply | Failure | None]] = {}
+        self._flights: dict[str, _Flight] = {}
+        self._pullers: set[asyncio.Task[None]] = set()
+        self._error: BaseException | None = None
+        self._ending = asyncio.Event()
+        self._writer = _Writer(ledger)
+        self._watcher: asyncio.Task[None] | None = None
+        self._outage: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "Asker":
+        self._watcher = asyncio.create_task(self._watch())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._end("interrupted")
+        if self._open:
+            await asyncio.wait(self._open.values())
+        others = [task for task in (self._watcher, self._outage) if task is not None]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        self._writer.close()
+
+    async def answers(
+        self, asks: Iterable[Ask] | AsyncIterable[Ask]
+    ) -> AsyncIterator[tuple[Ask, Reply | Failure]]:
+        """Every ask with its end, in any order; `asks` is pulled as slots come free.
+
+        Ends early, without the remaining asks, after `stop`; a spent budget leaves out those that the
+        ledger does not hold. What was planned and never came out was not asked.
+        Raises ServiceError when the service refuses for good or stays away, KgkitError when the ledger
+        cannot be written; everything yielded before is safe.
+        """
+        caller = _Caller()
+        puller = asyncio.create_task(self._pull(asks, caller))
+        puller.add_done_callback(caller.pulled)
+        self._pullers.add(puller)
+        if self.ended:
+            puller.cancel()
+        try:
+            while (found := await caller.results.get()) is not None:
+                caller.window.release()
+                yield found
+            if not puller.cancelled() and (problem := puller.exception()):
+                raise problem
+            if self._error is not None:
+                raise self._error
+        finally:
+            self._pullers.discard(puller)
+            puller.cancel()
+
+    def stop(self) -> None:
+        """Send nothing more; calls in flight may end within the policy's drain time."""
+        self._end("interrupted")
+
+    # --- pulling ----------------------------------------------------------------------------------
+
+    async def _pull(self, asks: Iterable[Ask] | AsyncIterable[Ask], caller: _Caller) -> None:
+        if isinstance(asks, AsyncIterable):
+            async for ask in asks:  # one by one: the next ask may depend on this one's reply
+                await self._pass_on([ask], caller)
+            return
+        rest, size = iter(asks), _LOOKUP_FIRST
+        while batch := list(islice(rest, size)):
+            all_cached = await self._pass_on(batch, caller)
+            size = min(_LOOKUP_MOST, size * 2) if all_cached else _LOOKUP_FIRST
+            await asyncio.sleep(0)
+
+    async def _pass_on(self, batch: list[Ask], caller: _Caller) -> bool:
+        cached = self._ledger.replies([ask.id for ask in batch])
+        for ask in batch:
+            await caller.window.acquire()
+            reply = cached.get(ask.id)
+            if reply is not None:
+                self._from_ledger(ask, reply, caller)
+            elif not await self._launch(ask, caller):
+                caller.window.release()
+        return len(cached) == len(batch)
+
+    def _from_ledger(self, ask: Ask, reply: Reply, caller: _Caller) -> None:
+        self._on_event(Event(kind="cached", ask=ask))
+        caller.results.put_nowait((ask, reply))
+
+    async def _launch(self, ask: Ask, caller: _Caller) -> bool:
+        task = self._open.get(ask.id)
+        if task is None:
+            if self.budget.exhausted or not await self._limiter.acquire():
+                return False
+            # Another caller may have asked the same while this one waited for its slot.
+            task = self._open.get(ask.id)
+            reply = self._ledger.reply(ask.id) if task is None else None
+            if task is not None or reply is not None:
+                self._limiter.release()
+            if reply is not None:
+                self._from_ledger(ask, reply, caller)
+                return True
+        if task is None:
+            task = self._open[ask.id] = asyncio.create_task(self._answer(ask))
+            task.add_done_callback(lambda done: self._landed(ask, done))
+        caller.expect(ask, task)
+        return True
+
+    def _landed(self, ask: Ask, task: "asyncio.Task[Reply | Failure | None]") -> None:
+        del self._open[ask.id]
+        if not task.cancelled() and (problem := task.exception()):
+            self._end("failed", problem)
+
+    # --- one ask ----------------------------------------------------------------------------------
+
+    async def _answer(self, ask: Ask) -> Reply | Failure | None:
+        """Ask until there is an end; None: not asked to the end. Holds a slot when it is called."""
+        tries = _Tries()
+        while True:
+            try:
+                tried = await self._try_once(ask)
+                end = self._judge(ask, tried, tries) if isinstance(tried, TeacherError) else tried
+                if isinstance(end, Failure):
+                    await self._writer.record(ask, end)
+                    self._on_event(Event(kind="failed", ask=ask, reason=end.kind))
+            finally:
+                self._limiter.release()
+            if not isinstance(end, float):
+                return end
+            await self._pause(end)
+            if not await self._limiter.acquire():
+                return None
+
+    async def _try_once(self, ask: Ask) -> Reply | TeacherError | None:
+        reserved = await self.budget.reserve(ask)
+        if reserved is None:
+            if not self.ended:
+                self._on_event(Event(kind="stopped", reason="budget"))
+            return None
+        self._on_event(Event(kind="sent", ask=ask))
+        outcome = await self._call(ask)
+        now = self._clock.now()
+        if isinstance(outcome, TeacherError):
+            refused = outcome.kind in ("connection", "rate_limited")
+            self.budget.give_back(reserved, call_counts=not refused)
+            return None if self.ended else outcome
+        self.budget.settle(reserved, outcome)
+        self._service.replied(now=now, seconds=outcome.seconds)
+        self._limiter.replied(outcome.seconds)
+        await self._writer.record(ask, outcome)
+        self._on_event(
+            Event(
+                kind="replied",
+                ask=ask,
+                tokens_in=outcome.tokens_in,
+                tokens_out=outcome.tokens_out,
+                seconds=outcome.seconds,
+            )
+        )
+        return outcome
+
+    async def _call(self, ask: Ask) -> Reply | TeacherError:
+        try:
+            async with asyncio.timeout(None) as cut:
+                self._flights[ask.id] = _Flight(sent_at=self._clock.now(), cut=cut)
+                return await self._teacher.answer(ask)
+        except TeacherError as error:
+            return error
+        except TimeoutError:
+            return TeacherError("timeout", "given up without a reply", retryable=True)
+        finally:
+            self._flights.pop(ask.id, None)
+
+    def _judge(self, ask: Ask, error: TeacherError, tries: _Tries) -> Failure | float | None:
+        """What a failed try means: the ask's end, or seconds to wait before the next try."""
+        if error.fatal:
+            self._end("failed", self._refusal(error))
+            return None
+        if not error.retryable:
+            return Failure(ask_id=ask.id, kind=error.kind, message=str(error))
+        now = self._clock.now()
+        self._service.failed(ask.id, error, now=now, in_flight=len(self._flights))
+        if error.kind in ("rate_limited", "timeout"):
+            self._limiter.overloaded()
+        if self._service.down:
+            self._sit_out()
+        elif self._counts_against(error, tries, now):
+            return Failure(ask_id=ask.id, kind=error.kind, message=str(error))
+        wait_s = self._policy.backoff_s(tries.waits) + (error.retry_after_s or 0.0)
+        tries.waits += 1
+        self._on_event(Event(kind="retried", ask=ask, reason=error.kind, seconds=wait_s))
+        return wait_s
+
+    def _counts_against(self, error: TeacherError, tries: _Tries, now: float) -> bool:
+        """Count a try that failed while the service was up; whether that was the last one."""
+        tries.counted += 1
+        if tries.refused_since is None:
+            tries.refused_since = now
+        if error.kind == "rate_limited":  # hardly the ask's fault: only if it goes on for very long
+            long = now - tries.refused_since > self._policy.patience_s
+            return long and tries.counted >= self._policy.attempts
+        return tries.counted >= self._policy.attempts
+
+    # --- the service ------------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        """Notice that calls are in flight and no reply comes to any of them."""
+        while not self.ended:
+            await self._pause(1.0)
+            if not self._flights:
+                continue
+            silent = self._service.fell_silent(
+                now=self._clock.now(),
+                oldest_sent_at=next(iter(self._flights.values())).sent_at,
+                silence_s=self._policy.silence_s,
+            )
+            if silent:
+                self._sit_out()
+                self._cut_off()
+
+    def _sit_out(self) -> None:
+        if self._outage is None or self._outage.done():
+            self._outage = asyncio.create_task(self._wait_for_service())
+
+    async def _wait_for_service(self) -> None:
+        """Let single calls through, further and further apart, until one is answered."""
+        self._limiter.pause()
+        self._on_event(Event(kind="waiting", reason=str(self._service.last_error)))
+        tries = 0
+        while self._service.down and not self.ended:
+            if self._service.given_up(now=self._clock.now(), patience_s=self._policy.patience_s):
+                self._end("failed", self._absence())
+                return
+            told_s = self._service.told_to_wait_until - self._clock.now()
+            await self._pause(max(told_s, 0.1 + self._policy.backoff_s(min(tries, 6))))
+            self._limiter.probe()
+            tries += 1
+        self._limiter.resume()
+        self._on_event(Event(kind="resumed"))
+
+    def _refusal(self, error: TeacherError) -> ServiceError:
+        return ServiceError(
+            f"teacher {self._teacher.name}: {error}; {_NEXT_STEP.get(error.kind, _AGAIN)}"
+        )
+
+    def _absence(self) -> ServiceError:
+        return ServiceError(
+            f"teacher {self._teacher.name}: no reply for {self._policy.patience_s:.0f} s "
+            f"({self._service.last_error}); see that it runs, then {_AGAIN}"
+        )
+
+    # --- ending -----------------------------------------------------------------------------------
+
+    def _end(
+        self, how: Literal["interrupted", "failed"], error: BaseException | None = None
+    ) -> None:
+        if self.ended:
+            return
+        self.ended = how
+        self._error = error
+        self._ending.set()
+        self._limiter.end()
+        self.budget.close()
+        for puller in self._pullers:
+            puller.cancel()
+        drain_s = self._policy.drain_s if how == "interrupted" else 0.0
+        asyncio.get_running_loop().call_later(self._clock.real_s(drain_s), self._cut_off)
+        self._on_event(Event(kind="stopped", reason=how))
+
+    def _cut_off(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for flight in self._flights.values():
+            flight.cut.reschedule(now)
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._clock.real_s(seconds)):
+                await self._ending.wait()
+
+
+_AGAIN = "run the same command again: what was answered is kept"
+_NEXT_STEP = {
+    "unauthorized": "set OPENAI_API_KEY to a key that it accepts",
+    "payment": "see to the account's credit, or use another --teacher",
+    "not_found": "check the address (it usually ends in /v1) and --model",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Flight:
+    """A call on its way: when it was sent, and the handle that cuts it off."""
+
+    sent_at: float
+    cut: asyncio.Timeout
+
+
+@dataclass(slots=True)
+class _Writer:
+    """Group commit: whatever ended while the last transaction was written goes into the next one."""
+
+    ledger: Ledger
+    _waiting: list[tuple[Ask, Reply | Failure, "asyncio.Future[None]"]] = field(
+        default_factory=list
+    )
+    _task: "asyncio.Task[None] | None" = None
+    _thread: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+    )
+
+    async def record(self, ask: Ask, end: Reply | Failure) -> None:
+        """Returns when `end` is on the disk."""
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((ask, end, written))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._write())
+        await written
+
+    async def _write(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            rows = [(ask, end) for ask, end, _ in batch]
+            outcome = (
+                await asyncio.gather(
+                    loop.run_in_executor(self._thread, self.ledger.record, rows),
+                    return_exceptions=True,
+                )
+            )[0]
+            for _, _, written in batch:
+                if written.done():
+                    continue
+                if isinstance(outcome, BaseException):
+                    written.set_exception(outcome)
+                else:
+                    written.set_result(None)
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=True)

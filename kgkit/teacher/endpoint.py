@@ -1,0 +1,296 @@
+"""Asks an OpenAI-compatible server (vLLM, Ollama, LM Studio, hosted ones) through the openai SDK.
+
+Replies are kept raw and trusted in nothing: what is no chat completion is `malformed`. Only the configured
+address is spoken to (redirects are refused), and the key never reaches an error, a log or a reply.
+"""
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from kgkit.errors import UsageError
+from kgkit.records import Ask, Reply, Subject, TokenLogprobs
+from kgkit.teacher.protocol import FailureKind, TeacherError
+from kgkit.teacher.retry_after import retry_after_s
+
+_CHARACTERS_PER_TOKEN = (
+    64  # no tokenizer packs more on average; longer replies are a server gone wild
+)
+_STATUS_KINDS: Mapping[int, FailureKind] = {
+    400: "bad_request",
+    401: "unauthorized",
+    402: "payment",
+    403: "unauthorized",
+    404: "not_found",
+    413: "bad_request",
+    422: "bad_request",
+    429: "rate_limited",
+    503: "rate_limited",
+    529: "rate_limited",
+}
+_FATAL = ("unauthorized", "payment", "not_found")
+_RETRYABLE = ("rate_limited", "server_error", "timeout", "connection", "malformed")
+
+
+class EndpointTeacher:
+    """A model behind `base_url` (as in `http://127.0.0.1:8000/v1`).
+
+    `structured`, `logprobs` and `token_parameter` are what `probe` found out; `timeout_s` bounds one call
+    from the moment it is sent to its last byte. Raises UsageError if `base_url` is no http(s) address.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        model: str,
+        *,
+        api_key: str | None = None,
+        structured: bool = True,
+        logprobs: bool = False,
+        token_parameter: str = "max_tokens",  # noqa: S107
+        timeout_s: float = 600.0,
+        concurrency: int = 32,
+    ) -> None:
+        self.name = f"{printable_url(base_url)} {model}"
+        self.structured = structured
+        self.logprobs = logprobs
+        self.concurrency = concurrency
+        self._model = model
+        self._token_parameter = token_parameter
+        self._timeout_s = timeout_s
+        self._secrets = [api_key] if api_key else []
+        self._client = open_client(base_url, api_key=api_key, timeout_s=timeout_s)
+
+    def identity(self, subject: Subject) -> str:  # noqa: ARG002
+        """The served model's name."""
+        return self._model
+
+    async def answer(self, ask: Ask) -> Reply:
+        """Send one ask. Raises TeacherError."""
+        body = self._body(ask)
+        started = time.perf_counter()
+        raw = await post(
+            self._client,
+            "/chat/completions",
+            body,
+            timeout_s=self._timeout_s,
+            secrets=self._secrets,
+        )
+        seconds = round(time.perf_counter() - started, 4)
+        return _reply(ask, raw, seconds=seconds)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    def _body(self, ask: Ask) -> dict[str, object]:
+        body: dict[str, object] = {
+            "model": self._model,
+            "messages": [{"role": m.role, "content": m.content} for m in ask.messages],
+            "temperature": ask.sampling.temperature,
+            "seed": ask.sampling.number,
+            self._token_parameter: ask.sampling.max_tokens,
+        }
+        if ask.schema is not None and self.structured:
+            schema = {"name": "answer", "schema": ask.schema, "strict": True}
+            body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        if ask.sampling.top_logprobs > 0 and self.logprobs:
+            body["logprobs"] = True
+            body["top_logprobs"] = ask.sampling.top_logprobs
+        return body
+
+
+def printable_url(base_url: str) -> str:
+    """`base_url` without user, password and query, safe to print. Raises UsageError if it is no URL."""
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError(
+            f"--teacher {parts.scheme or base_url}: an endpoint is http(s)://host:port/v1"
+        )
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    port = f":{parts.port}" if parts.port else ""
+    return urlunsplit((parts.scheme, host + port, parts.path.rstrip("/"), "", ""))
+
+
+def open_client(base_url: str, *, api_key: str | None, timeout_s: float) -> Any:  # noqa: ANN401
+    """An AsyncOpenAI that never retries and never follows a redirect, on aiohttp's connections.
+
+    aiohttp, because httpx's pool looks through every connection on every call: at 256 calls in flight that
+    alone costs more than the rest of the call.
+    """
+    import openai
+
+    printable_url(base_url)
+    timeout = openai.Timeout(timeout_s, connect=min(30.0, timeout_s))
+    http_client = openai.DefaultAioHttpClient(timeout=timeout, follow_redirects=False)
+    return openai.AsyncOpenAI(
+        base_url=base_url,
+        api_key=api_key or "none",
+        max_retries=0,
+        timeout=timeout,
+        http_client=http_client,
+    )
+
+
+async def post(
+    client: Any,  # noqa: ANN401
+    path: str,
+    body: Mapping[str, object],
+    *,
+    timeout_s: float,
+    secrets: list[str],
+) -> bytes:
+    """The raw answer to one POST. Raises TeacherError.
+
+    Raw, because the SDK's own models would accept a page of HTML as a completion without choices.
+    """
+    import aiohttp
+    import openai
+
+    try:
+        async with asyncio.timeout(timeout_s):
+            answer = await client.post(path, cast_to=openai.HttpxBinaryResponseContent, body=body)
+        return _without(secrets, answer.content)
+    except TimeoutError:
+        raise TeacherError("timeout", f"no answer within {timeout_s:g} s", retryable=True) from None
+    except openai.APIStatusError as error:
+        raise _status_error(error, secrets) from None
+    except (openai.OpenAIError, aiohttp.ClientError, OSError) as error:
+        raise _connection_error(error, secrets) from None
+
+
+def _status_error(error: Any, secrets: list[str]) -> TeacherError:  # noqa: ANN401
+    status = error.status_code
+    kind = _STATUS_KINDS.get(status, "server_error")
+    if 300 <= status < 400:
+        where = error.response.headers.get("location", "another address")
+        return TeacherError(
+            "not_found",
+            f"HTTP {status}: it redirects to {one_line(where, secrets)}; give that address instead",
+            retryable=False,
+            fatal=True,
+        )
+    if 400 <= status < 500 and status not in _STATUS_KINDS and status not in (408, 409, 425):
+        kind = "bad_request"
+    return TeacherError(
+        kind,
+        f"HTTP {status}: {one_line(_said(error), secrets)}",
+        retryable=kind in _RETRYABLE,
+        fatal=kind in _FATAL,
+        retry_after_s=retry_after_s(error.response.headers),
+    )
+
+
+def _said(error: Any) -> str:  # noqa: ANN401
+    body = error.body
+    if isinstance(body, Mapping):
+        return str(body.get("message") or body)
+    return str(body or error.response.text or error.response.reason_phrase)
+
+
+def _connection_error(error: BaseException, secrets: list[str]) -> TeacherError:
+    """The SDK calls a refused connection a timeout; what really happened is at the end of the chain."""
+    import aiohttp
+
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    said = one_line(f"{type(cause).__name__}: {cause}", secrets)
+    if isinstance(cause, aiohttp.ClientSSLError | aiohttp.ClientConnectorCertificateError):
+        return TeacherError(
+            "connection",
+            f"{said}; if the certificate is your own, name its authority in SSL_CERT_FILE",
+            retryable=False,
+            fatal=True,
+        )
+    if isinstance(cause, aiohttp.ServerTimeoutError):
+        return TeacherError("timeout", said, retryable=True)
+    return TeacherError("connection", said, retryable=True)
+
+
+def one_line(text: str, secrets: list[str]) -> str:
+    """At most 300 characters of a server's words, on one line, without keys and markup."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    text = re.sub(r"<[^>]*>", " ", text)
+    text = re.sub(r"[\x00-\x1f\x7f\s]+", " ", text).strip()
+    return text if len(text) <= 300 else text[:299] + "…"
+
+
+def _without(secrets: list[str], raw: bytes) -> bytes:
+    for secret in secrets:
+        raw = raw.replace(secret.encode(), b"***")
+    return raw
+
+
+def _reply(ask: Ask, raw: bytes, *, seconds: float) -> Reply:
+    """Read a chat completion. Raises TeacherError `malformed` if it is none."""
+    try:
+        data = json.loads(raw)
+        choice = data["choices"][0]
+        message = choice["message"]
+        text, finish_reason = _text(message, choice.get("finish_reason"))
+        usage = data.get("usage") or {}
+        tokens_in = int(usage.get("prompt_tokens") or 0)
+        tokens_out = int(usage.get("completion_tokens") or 0)
+        logprobs = _logprobs(choice.get("logprobs")) if ask.sampling.top_logprobs else ()
+        model = str(data.get("model") or ask.model)
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+        start = one_line(raw[:400].decode("utf-8", "replace"), [])
+        raise TeacherError(
+            "malformed", f"HTTP 200 with no chat completion in it: {start!r}", retryable=True
+        ) from None
+    if len(text) > 4096 + _CHARACTERS_PER_TOKEN * ask.sampling.max_tokens:
+        raise TeacherError(
+            "malformed",
+            f"{len(text)} characters in answer to max_tokens {ask.sampling.max_tokens}",
+            retryable=True,
+        )
+    characters = sum(len(message.content) for message in ask.messages)
+    return Reply(
+        ask_id=ask.id,
+        model=_clean(model),
+        text=_clean(text),
+        finish_reason=_clean(finish_reason),
+        tokens_in=tokens_in or characters // 4,  # servers without usage: about 4 characters each
+        tokens_out=tokens_out or len(text) // 4,
+        seconds=seconds,
+        logprobs=logprobs,
+    )
+
+
+def _text(message: Mapping[str, object], finish_reason: object) -> tuple[str, str]:
+    """Text and finish reason. Reasoning fields are left out: they are no part of the answer."""
+    content = message.get("content")
+    if isinstance(content, list):  # some servers send parts
+        content = "".join(part["text"] for part in content if part.get("type") == "text")
+    if content is not None and not isinstance(content, str):
+        raise TypeError("content is no text")
+    refusal = message.get("refusal")
+    if not content and isinstance(refusal, str) and refusal:
+        return refusal, "refusal"
+    return content or "", str(finish_reason or "stop")
+
+
+def _logprobs(data: Any) -> tuple[TokenLogprobs, ...]:  # noqa: ANN401
+    if not data or not data.get("content"):
+        return ()
+    return tuple(
+        TokenLogprobs(
+            token=_clean(str(token["token"])),
+            top=tuple(
+                (_clean(str(other["token"])), round(float(other["logprob"]), 6))
+                for other in token.get("top_logprobs") or ()
+            ),
+        )
+        for token in data["content"]
+    )
+
+
+def _clean(text: str) -> str:
+    """Half surrogate pairs, which JSON can spell and UTF-8 cannot hold, become U+FFFD."""
+    return text.encode("utf-8", "replace").decode() if not text.isascii() else text

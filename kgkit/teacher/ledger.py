@@ -1,0 +1,371 @@
+"""Every ask and its raw reply, in one SQLite file: the truth that graph and corpora are remade from.
+
+`record` returns only when its rows are on the disk (WAL, synchronous = FULL). Replies are never changed or
+removed; outcomes (what parsing made of them) are derived and replaced on every run. The one writer of a
+workspace holds its lock (`kgkit.lock`); readers may open the file at any time.
+"""
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from kgkit.errors import KgkitError
+from kgkit.records import Ask, Failure, Reply, canonical_json
+from kgkit.teacher.ledger_rows import (
+    ASK_COLUMNS,
+    REPLY_COLUMNS,
+    SCHEMA,
+    SCHEMA_VERSION,
+    ask_from_row,
+    ask_row,
+    reply_from_row,
+    reply_row,
+)
+
+_IDS_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What parsing made of one reply: `reason` is empty for accepted, a countable word for rejected."""
+
+    ask_id: str
+    status: Literal["accepted", "rejected"]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageCounts:
+    """How one stage stands: asks with an end, replies, failures by kind, outcomes by reason, tokens."""
+
+    stage: str
+    asked: int
+    replied: int
+    failed: Mapping[str, int]
+    accepted: int
+    rejected: Mapping[str, int]
+    tokens_in: int
+    tokens_out: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One command that wrote to the ledger. `finished` and `summary` are None when it never ended."""
+
+    id: int
+    command: str
+    arguments: Mapping[str, object]
+    started: str
+    finished: str | None
+    summary: Mapping[str, object] | None
+
+
+class Ledger:
+    """An open ledger. Safe to use from several threads; writes are serialised."""
+
+    def __init__(
+        self, path: Path, *, reader: sqlite3.Connection, writer: sqlite3.Connection | None
+    ) -> None:
+        self.path = path
+        self._reader = reader
+        self._writer = writer
+        self._writing = threading.Lock()
+
+    @classmethod
+    def open(cls, path: Path, *, read_only: bool = False) -> "Ledger":
+        """Open the ledger at `path`; a writer makes it if it is missing.
+
+        Raises KgkitError if it is damaged, of another version, or missing for a reader. A damaged ledger
+        is left exactly as it is.
+        """
+        if read_only and not path.exists():
+            raise KgkitError(f"{path}: no ledger here yet; `kgkit expand` writes one")
+        with _explained(path):
+            writer = None if read_only else _connect(path, read_only=False)
+            if writer is not None:
+                _prepare(writer)
+            reader = _connect(path, read_only=True)
+            found = _version(reader)
+        if found != SCHEMA_VERSION:
+            raise KgkitError(
+                f"{path}: ledger version {found}, this kgkit reads version {SCHEMA_VERSION}; "
+                "use the kgkit that wrote it, or another --workspace"
+            )
+        return cls(path, reader=reader, writer=writer)
+
+    def close(self) -> None:
+        """Close the file. A writer folds the write-ahead log back into it."""
+        self._reader.close()
+        if self._writer is not None:
+            with self._writing:
+                self._writer.close()
+
+    def __enter__(self) -> "Ledger":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- asks and replies -------------------------------------------------------------------------
+
+    def record(self, finished: Sequence[tuple[Ask, Reply | Failure]]) -> None:
+        """Write asks with their ends in one transaction; on the disk when this returns.
+
+        The first reply to an ask stays for ever; a failure is replaced by a later failure or reply.
+        Raises KgkitError (disk full, damaged file): then nothing of `finished` was written.
+        """
+        now = int(time.time())
+        rows = [(ask_row(ask), ask.id, end) for ask, end in finished]
+        with self._transaction() as db:
+            for row, ask_id, end in rows:
+                db.execute(_INSERT_ASK, row)
+                if isinstance(end, Reply):
+                    db.execute(_INSERT_REPLY, (*reply_row(end), now, ask_id))
+                    db.execute(_DELETE_FAILURE, (ask_id,))
+                else:
+                    db.execute(_INSERT_FAILURE, (end.kind, end.message, now, ask_id))
+
+    def replies(self, ask_ids: Iterable[str]) -> dict[str, Reply]:
+        """The replies that are there, by ask id."""
+        ids = list(ask_ids)
+        found: dict[str, Reply] = {}
+        for start in range(0, len(ids), _IDS_AT_ONCE):
+            some = ids[start : start + _IDS_AT_ONCE]
+            marks = ",".join("?" * len(some))
+            for row in self._read(_SELECT_REPLY + f"WHERE asks.id IN ({marks})", some):
+                found[row[0]] = reply_from_row(row)
+        return found
+
+    def reply(self, ask_id: str) -> Reply | None:
+        """The reply to one ask, None if there is none yet."""
+        return self.replies([ask_id]).get(ask_id)
+
+    def ask(self, ask_id: str) -> Ask | None:
+        """One ask exactly as it was sent, None if it is not known."""
+        for row in self._read(f"SELECT {ASK_COLUMNS} FROM asks WHERE id = ?", (ask_id,)):  # noqa: S608
+            return ask_from_row(row)
+        return None
+
+    def asks(
+        self, *, asset: str, stage: str | None = None, sensor: str | None = None
+    ) -> Iterator[Ask]:
+        """The asks about an asset, of one stage and sensor if given, ordered by id."""
+        where, values = "asset = ?", [asset]
+        for column, value in (("stage", stage), ("sensor", sensor)):
+            if value is not None:
+                where += f" AND {column} = ?"
+                values.append(value)
+        for row in self._read(f"SELECT {ASK_COLUMNS} FROM asks WHERE {where} ORDER BY id", values):  # noqa: S608
+            yield ask_from_row(row)
+
+    def failures(self) -> Iterator[tuple[str, Failure]]:
+        """(stage, failure) of every ask whose last try failed, by stage and ask id."""
+        for stage, ask_id, kind, message in self._read(
+            "SELECT stage, id, kind, message FROM failures JOIN asks USING (n) ORDER BY stage, id"
+        ):
+            yield stage, Failure(ask_id=ask_id, kind=kind, message=message)
+
+    # --- outcomes ---------------------------------------------------------------------------------
+
+    def replace_outcomes(self, stage: str, asset: str, rows: Iterable[Outcome]) -> None:
+        """Put `rows` in the place of every outcome of this stage and asset."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM outcomes WHERE stage = ? AND asset = ?", (stage, asset))
+            db.executemany(
+                "INSERT INTO outcomes VALUES (?, ?, ?, ?, ?)",
+                ((stage, asset, row.ask_id, row.status, row.reason) for row in rows),
+            )
+
+    def outcomes(self, stage: str, asset: str) -> Iterator[Outcome]:
+        """The outcomes of a stage and asset, by ask id."""
+        for ask_id, status, reason in self._read(
+            "SELECT ask_id, status, reason FROM outcomes WHERE stage = ? AND asset = ? ORDER BY ask_id",
+            (stage, asset),
+        ):
+            yield Outcome(ask_id=ask_id, status=status, reason=reason)
+
+    def counts(self) -> list[StageCounts]:
+        """How every stage stands, by name."""
+        totals = self._read(
+            "SELECT stage, count(*), count(replies.n), total(tokens_in), total(tokens_out) "
+            "FROM asks LEFT JOIN replies USING (n) GROUP BY stage ORDER BY stage"
+        )
+        failed = _grouped(
+            self._read(
+                "SELECT stage, kind, count(*) FROM failures JOIN asks USING (n) GROUP BY 1, 2"
+            )
+        )
+        accepted = _grouped(
+            self._read(
+                "SELECT stage, '', count(*) FROM outcomes WHERE status = 'accepted' GROUP BY 1"
+            )
+        )
+        rejected = _grouped(
+            self._read(
+                "SELECT stage, reason, count(*) FROM outcomes WHERE status = 'rejected' GROUP BY 1, 2"
+            )
+        )
+        return [
+            StageCounts(
+                stage=stage,
+                asked=asked,
+                replied=replied,
+                failed=failed.get(stage, {}),
+                accepted=accepted.get(stage, {}).get("", 0),
+                rejected=rejected.get(stage, {}),
+                tokens_in=int(tokens_in),
+                tokens_out=int(tokens_out),
+            )
+            for stage, asked, replied, tokens_in, tokens_out in totals
+        ]
+
+    # --- runs and meta ----------------------------------------------------------------------------
+
+    def start_run(self, command: str, arguments: Mapping[str, object]) -> int:
+        """Note that a command begins; its id."""
+        with self._transaction() as db:
+            cursor = db.execute(
+                "INSERT INTO runs (command, arguments, started) VALUES (?, ?, ?)",
+                (command, canonical_json(dict(arguments)), _now()),
+            )
+            return cursor.lastrowid or 0
+
+    def finish_run(self, run_id: int, summary: Mapping[str, object]) -> None:
+        """Note how a command ended."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE runs SET finished = ?, summary = ? WHERE id = ?",
+                (_now(), canonical_json(dict(summary)), run_id),
+            )
+
+    def runs(self) -> list[Run]:
+        """Every run, oldest first."""
+        return [
+            Run(
+                id=run_id,
+                command=command,
+                arguments=json.loads(arguments),
+                started=started,
+                finished=finished,
+                summary=None if summary is None else json.loads(summary),
+            )
+            for run_id, command, arguments, started, finished, summary in self._read(
+                "SELECT id, command, arguments, started, finished, summary FROM runs ORDER BY id"
+            )
+        ]
+
+    def meta(self, key: str) -> object:
+        """The JSON value kept under `key`, None if there is none."""
+        for (value,) in self._read("SELECT value FROM meta WHERE key = ?", (key,)):
+            found: object = json.loads(value)
+            return found
+        return None
+
+    def meta_items(self, prefix: str) -> dict[str, object]:
+        """Every (key, value) whose key starts with `prefix`, by key."""
+        rows = self._read(
+            "SELECT key, value FROM meta WHERE substr(key, 1, ?) = ? ORDER BY key",
+            (len(prefix), prefix),
+        )
+        return {key: json.loads(value) for key, value in rows}
+
+    def set_meta(self, key: str, value: object) -> None:
+        """Keep a JSON value under `key`."""
+        with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, canonical_json(value)))
+
+    # --- the file ---------------------------------------------------------------------------------
+
+    def _read(self, sql: str, values: Sequence[object] = ()) -> list[tuple]:  # type: ignore[type-arg]
+        with _explained(self.path):
+            return self._reader.execute(sql, values).fetchall()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        if self._writer is None:
+            raise KgkitError(
+                f"{self.path} is open for reading only; this command may not write to it"
+            )
+        with self._writing, _explained(self.path):
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+                self._writer.execute("COMMIT")
+            except BaseException:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                raise
+
+
+_INSERT_ASK = (
+    f"INSERT INTO asks ({ASK_COLUMNS}) "  # noqa: S608
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+)
+_INSERT_REPLY = (
+    f"INSERT OR IGNORE INTO replies (n, {REPLY_COLUMNS}, at) "  # noqa: S608
+    "SELECT n, ?, ?, ?, ?, ?, ?, ?, ? FROM asks WHERE id = ?"
+)
+_DELETE_FAILURE = "DELETE FROM failures WHERE n = (SELECT n FROM asks WHERE id = ?)"
+_INSERT_FAILURE = "INSERT OR REPLACE INTO failures (n, kind, message, at) SELECT n, ?, ?, ? FROM asks WHERE id = ?"
+_SELECT_REPLY = f"SELECT asks.id, {REPLY_COLUMNS} FROM asks JOIN replies USING (n) "  # noqa: S608
+
+
+def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+    db = sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
+    db.execute("PRAGMA busy_timeout = 30000")
+    return db
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("BEGIN IMMEDIATE")
+    if db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+        for statement in SCHEMA:
+            db.execute(statement)
+        db.execute("INSERT INTO meta VALUES ('schema_version', ?)", (str(SCHEMA_VERSION),))
+    db.execute("COMMIT")
+
+
+def _version(db: sqlite3.Connection) -> object:
+    row = db.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
+    return json.loads(row[0]) if row else None
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into ones that say what to do."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if "full" in str(error):
+            todo = "free some disk space and run the same command again; what was recorded is safe"
+        elif "no such table" in str(error):
+            todo = "it is no kgkit ledger; give --workspace another folder"
+        else:
+            todo = "check that the folder is there, writable and on a local disk, then run it again"
+        raise KgkitError(f"{path}: {error}; {todo}") from error
+    except sqlite3.DatabaseError as error:
+        raise KgkitError(
+            f"{path}: the ledger is damaged ({error}); it was left as it is: put back a copy, or save what "
+            f"can be read with `sqlite3 {path.name} .recover`, or move it away to ask everything again"
+        ) from error
+
+
+def _grouped(rows: Iterable[tuple[str, str, int]]) -> dict[str, dict[str, int]]:
+    groups: dict[str, dict[str, int]] = {}
+    for stage, name, count in sorted(rows):
+        groups.setdefault(stage, {})[name] = count
+    return groups
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
