@@ -1,0 +1,174 @@
+"""Turn the bytes of XLSX, XLSM, XLS, ODS and Parquet files into sheets of text cells.
+
+A workbook is searched before it is opened: one that unpacks to far more than it weighs, declares entities or
+names paths outside itself is refused, so that hostile files cost neither memory nor time.
+"""
+
+import io
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from kgkit.errors import TableError
+from kgkit.tables.read import MAX_CELLS, MAX_COLUMNS, Position, Sheet, cell_text
+
+_MAX_UNPACKED = 1 << 30
+_SUSPECT_UNPACKED = 32 << 20
+_SUSPECT_RATIO = 100
+_CHUNK = 1 << 20
+_ENTITY = re.compile(rb"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
+_WIDE = re.compile(rb'r="([A-Z]{2,7})[0-9]+"')
+_TALL = re.compile(rb'r="[A-Z]*([0-9]{4,10})"')
+_REPEATED = re.compile(rb'number-(columns|rows)-repeated="([0-9]+)"')
+_SAVE_AGAIN = "open it in your office program, save it again and load that"
+
+
+def read_workbook(data: bytes, *, name: str) -> Iterator[Sheet]:
+    """The worksheets of an office workbook in their order; merged cells all hold the text. Raises TableError."""
+    import python_calamine as calamine
+
+    if data.startswith(b"PK"):
+        _search(data, name=name)
+    try:
+        workbook = calamine.load_workbook(io.BytesIO(data))
+        for sheet in workbook.sheets_metadata:
+            if sheet.typ == calamine.SheetTypeEnum.WorkSheet:
+                hidden = sheet.visible != calamine.SheetVisibleEnum.Visible
+                yield _sheet(workbook.get_sheet_by_name(sheet.name), hidden=hidden, name=name)
+    except calamine.PasswordError as error:
+        raise TableError(
+            f"{name}: is protected by a password; save a copy without one and load that"
+        ) from error
+    except (calamine.CalamineError, OSError, ValueError) as error:
+        raise TableError(f"{name}: is broken ({error}); {_SAVE_AGAIN}") from error
+
+
+def _sheet(sheet: Any, *, hidden: bool, name: str) -> Sheet:
+    if sheet.total_width > MAX_COLUMNS or sheet.total_height * sheet.total_width > MAX_CELLS:
+        raise TableError(
+            f"{name}, sheet {sheet.name}: {sheet.total_height:,} rows x {sheet.total_width:,} columns is more than "
+            f"{MAX_CELLS:,} cells; delete the empty rows and columns around the table"
+        )
+    rows = [[cell_text(value) for value in row] for row in sheet.iter_rows()]
+    return Sheet(
+        name=sheet.name,
+        rows=rows,
+        hidden=hidden,
+        anchors=_fill(rows, sheet.merged_cell_ranges or []),
+    )
+
+
+def _fill(
+    rows: list[list[str]], merged: list[tuple[Position, Position]]
+) -> Mapping[Position, Position]:
+    """Write the text of every merged range into all of its cells; where each came from."""
+    anchors: dict[Position, Position] = {}
+    for (top, left), (bottom, right) in merged:
+        if top >= len(rows) or left >= len(rows[top]) or not rows[top][left]:
+            continue
+        text = rows[top][left]
+        for r in range(top, min(bottom, len(rows) - 1) + 1):
+            for c in range(left, min(right, len(rows[r]) - 1) + 1):
+                if (r, c) != (top, left):
+                    rows[r][c] = text
+                    anchors[r, c] = (top, left)
+    return anchors
+
+
+def read_parquet(data: bytes, *, name: str) -> list[list[str]]:
+    """The column names, then the rows. Raises TableError."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(io.BytesIO(data))
+        width, height = len(file.schema_arrow.names), file.metadata.num_rows
+        if width > MAX_COLUMNS or width * height > MAX_CELLS:
+            raise TableError(f"{name}: more than {MAX_CELLS:,} cells; keep only the columns needed")
+        rows = [[cell_text(column) for column in file.schema_arrow.names]]
+        for batch in file.iter_batches(batch_size=10_000):
+            columns = [
+                [cell_text(value) for value in column.to_pylist()] for column in batch.columns
+            ]
+            rows.extend(map(list, zip(*columns, strict=True)))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise TableError(f"{name}: is broken ({error}); write the Parquet file again") from error
+    return rows
+
+
+def _search(data: bytes, *, name: str) -> None:
+    """Refuse an archive that is a bomb, declares entities or names paths outside itself."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            entries = archive.infolist()
+            _search_names(entries, name=name)
+            _search_sizes(entries, name=name)
+            for entry in entries:
+                if entry.filename.lower().endswith((".xml", ".rels")):
+                    _search_entry(archive, entry, name=name)
+    except TableError:
+        raise
+    except Exception as error:  # noqa: BLE001 - zipfile and zlib raise a dozen kinds on a broken archive
+        raise TableError(f"{name}: is a broken archive ({error}); {_SAVE_AGAIN}") from error
+
+
+def _search_names(entries: list[zipfile.ZipInfo], *, name: str) -> None:
+    for entry in entries:
+        if entry.filename.startswith("/") or ".." in entry.filename.replace("\\", "/").split("/"):
+            raise TableError(
+                f"{name}: names a path outside itself ({entry.filename[:80]!r}); do not trust this file"
+            )
+    names = {entry.filename for entry in entries}
+    if not names & {"xl/workbook.xml", "xl/workbook.bin", "content.xml", "[Content_Types].xml"}:
+        raise TableError(f"{name}: is a zip archive but no workbook; unpack it and load the tables")
+
+
+def _search_sizes(entries: list[zipfile.ZipInfo], *, name: str) -> None:
+    unpacked = sum(entry.file_size for entry in entries)
+    packed = max(1, sum(entry.compress_size for entry in entries))
+    if unpacked > _MAX_UNPACKED or (
+        unpacked > _SUSPECT_UNPACKED and unpacked / packed > _SUSPECT_RATIO
+    ):
+        raise TableError(
+            f"{name}: unpacks from {packed:,} to {unpacked:,} bytes, which no honest table does; {_SAVE_AGAIN}"
+        )
+
+
+def _search_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, *, name: str) -> None:
+    """Read the entry once: entities, and how far out its cells stand."""
+    last_row, last_column, tail = 999, 26, b""
+    with archive.open(entry) as stream:
+        while chunk := stream.read(_CHUNK):
+            text = tail + chunk
+            if _ENTITY.search(text):
+                raise TableError(
+                    f"{name}: {entry.filename} declares entities, which tables never need; {_SAVE_AGAIN}"
+                )
+            if entry.filename.startswith("xl/worksheets/"):
+                last_row = max(last_row, *map(int, {b"0", *_TALL.findall(text)}))
+                last_column = max(last_column, *map(_column, {b"A", *_WIDE.findall(text)}))
+            elif entry.filename == "content.xml":
+                _search_repeats(text, name=name)
+            tail = text[-200:]
+    if last_column > MAX_COLUMNS or last_row * last_column > MAX_CELLS:
+        raise TableError(
+            f"{name}: {entry.filename} has cells out to row {last_row:,}, column {last_column:,} "
+            f"(more than {MAX_CELLS:,} cells); delete the stray cells outside the table"
+        )
+
+
+def _column(letters: bytes) -> int:
+    number = 0
+    for code in letters:
+        number = number * 26 + code - 64
+    return number
+
+
+def _search_repeats(text: bytes, *, name: str) -> None:
+    for what, times in _REPEATED.findall(text):
+        if int(times) > {b"columns": MAX_COLUMNS, b"rows": 1_048_576}[what]:
+            raise TableError(
+                f"{name}: repeats a cell {int(times):,} times, beyond any sheet; {_SAVE_AGAIN}"
+            )
