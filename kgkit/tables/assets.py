@@ -9,16 +9,19 @@ from kgkit.tables.detect import Match
 from kgkit.tables.layouts import Layouts, heading_form
 from kgkit.tables.read import Position, Sheet
 
+_DASH = "[:\u2013\u2014-]"
 _ANALYSIS = (
     r"(?:[dps]?-?fmec?a|amdec|amfec?|failure[\s-]+modes?[\s,]+(?:and\s+|&\s*)?effects?"
     r"(?:[\s,]+(?:and\s+|&\s*)?criticality)?(?:\s+analysis)?|fehler-?möglichkeits.*?analyse)"
 )
-_FOR = r"(?:\s+(?:for|of|on|für|pour|para|de)(?:\s+the)?\s+|\s*[:–—-]\s*|\s+)"
+_FOR = rf"(?:\s+(?:for|of|on|für|pour|para|de)(?:\s+the)?\s+|\s*{_DASH}\s*|\s+)"
 _OF_ANALYSIS = (
     re.compile(rf"^{_ANALYSIS}{_FOR}(.+)$", re.IGNORECASE),
-    re.compile(rf"^(.+?)\s*[:–—-]?\s+{_ANALYSIS}$", re.IGNORECASE),
+    re.compile(rf"^(.+?)\s*{_DASH}?\s+{_ANALYSIS}$", re.IGNORECASE),
 )
-_OF_TABLE = re.compile(r"^(?:table|tabelle|tableau|tabla)\s+[\w.]+\s*[:–—-]\s*(.+)$", re.IGNORECASE)
+_OF_TABLE = re.compile(
+    rf"^(?:table|tabelle|tableau|tabla)\s+[\w.]+\s*{_DASH}\s*(.+)$", re.IGNORECASE
+)
 _NO_ASSET = re.compile(
     r"\b(?:analysis|matrix|table|sheet|worksheet|template|form|report|monitoring|maintenance|parameters?|sensors?|failure|modes?|"
     r"condition|design|process|potential|revision|rev|version|date|page|draft|analyse|tabelle|matrice|copy|final|export|data)\b",
@@ -45,12 +48,13 @@ def sheet_asset(
     for where in match.spec.asset_from:
         if where == "component" and "component" in match.fields:
             return None
-        found = {
-            "title": lambda: _from_title(sheet, match, layouts),
-            "name": lambda: _from_name(sheet, match, file),
-            "file": lambda: _from_file(sheet, match, file, alone=alone),
-            "component": lambda: None,
-        }[where]()
+        found: SheetAsset | None = None
+        if where == "title":
+            found = _from_title(sheet, match, layouts)
+        elif where == "name":
+            found = _from_name(sheet, match, file)
+        elif where == "file":
+            found = _from_file(sheet, match, file, alone=alone)
         if found:
             return found
     return None
@@ -68,8 +72,10 @@ def _from_title(sheet: Sheet, match: Match, layouts: Layouts) -> SheetAsset | No
         if following and following[0][0] == position[0]:
             return SheetAsset(name=following[1], position=following[0], how=_said(following[0]))
     for position, text in titles:
-        name = _of_analysis(text) or _of_table(text) or (_bare(text) if len(titles) == 1 else None)
-        if name and match.spec.shape == "matrix" or (name and _of_analysis(text)):
+        name = _of_analysis(text)
+        if match.spec.shape == "matrix":
+            name = name or _of_table(text) or (_bare(text) if len(titles) == 1 else None)
+        if name:
             return SheetAsset(name=name, position=position, how=_said(position))
     return None
 
@@ -124,7 +130,7 @@ def _of_table(text: str) -> str | None:
 
 def _bare(text: str) -> str | None:
     """The text when it can be the name of an asset: a few words, none of which speaks of tables."""
-    name = text.strip(" .:-–—")
+    name = text.strip(" .:-\u2013\u2014")
     return (
         name
         if re.search(r"[^\W\d_]", name) and len(name.split()) <= 5 and not _NO_ASSET.search(name)

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -128,7 +129,7 @@ def read_layouts() -> Layouts:
         if path.name in ("graph.yaml", "headings.yaml"):
             continue
         for name, layout in _load(path, _LayoutsFile).layouts.items():
-            named = {*layout.fields, *layout.tells, *layout.by_default, *sum(layout.needs, [])}
+            named = {*layout.fields, *layout.tells, *layout.by_default, *chain(*layout.needs)}
             for unknown in sorted(named - set(headings.fields)):
                 raise ContentError(
                     f"{path}: layout {name} names field {unknown}, which headings.yaml does not have"

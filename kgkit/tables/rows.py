@@ -13,7 +13,7 @@ from kgkit.records import Cell, Role, SourceRef, TableRow, column_letters
 from kgkit.tables.assets import SheetAsset
 from kgkit.tables.detect import Match
 from kgkit.tables.layouts import Layouts
-from kgkit.tables.read import Position, Sheet
+from kgkit.tables.read import Position, Sheet, TextFile
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -120,15 +120,19 @@ class SheetReading:
                 named["asset"] = title
             if kind == "asset":
                 yield TableRow(layout=match.layout, role=self.role, cells=named)
-            for c, heading in headings.items():
-                mark = None if (r, c) in self.bad_cells else self._mark(r, c, match)
-                if mark:
-                    cells = {**named, kind: heading, "tick": mark}
-                elif kind == "sensor":
-                    cells = {**named, kind: heading}
-                else:
-                    continue
-                yield TableRow(layout=match.layout, role=self.role, cells=cells)
+            for cells in self._crossings(r, headings, kind, match):
+                yield TableRow(layout=match.layout, role=self.role, cells={**named, **cells})
+
+    def _crossings(
+        self, r: int, headings: Mapping[int, Cell], kind: str, match: Match
+    ) -> Iterator[dict[str, Cell]]:
+        """One row of a matrix: the heading and the mark of each crossing; a blank equipment class gives none."""
+        for c, heading in headings.items():
+            mark = None if (r, c) in self.bad_cells else self._mark(r, c, match)
+            if mark:
+                yield {kind: heading, "tick": mark}
+            elif kind == "sensor":
+                yield {kind: heading}
 
     def _mark(self, r: int, c: int, match: Match) -> Cell | None:
         row = self.sheet.rows[r]
@@ -179,14 +183,13 @@ def read_sheet(
     match: Match,
     layouts: Layouts,
     *,
-    file: str,
-    sha256: str,
+    file: TextFile,
     role: Role,
     tiers: frozenset[str] | None,
     asset: SheetAsset | None,
 ) -> SheetReading:
     """Check every row of a sheet against its layout: loaded, rejected or skipped, each counted once."""
-    check = _Check(sheet, match, layouts, file=file, tiers=tiers, asset=asset)
+    check = _Check(sheet, match, layouts, file=file.name, tiers=tiers, asset=asset)
     good, skipped, rejected = [], Counter[str](), 0
     for r in range(match.first, len(sheet.rows)):
         skip = check.skip(r)
@@ -198,8 +201,8 @@ def read_sheet(
             rejected += 1
     how = f"; asset {asset.name} {asset.how}" if asset else ""
     return SheetReading(
-        file=file,
-        sha256=sha256,
+        file=file.name,
+        sha256=file.sha256,
         sheet=sheet,
         match=match,
         asset=asset,

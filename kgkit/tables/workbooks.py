@@ -8,11 +8,13 @@ import io
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
-from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING
 
 from kgkit.errors import TableError
 from kgkit.tables.read import MAX_CELLS, MAX_COLUMNS, Position, Sheet, cell_text
+
+if TYPE_CHECKING:
+    from python_calamine import CalamineSheet
 
 _MAX_UNPACKED = 1 << 30
 _SUSPECT_UNPACKED = 32 << 20
@@ -45,7 +47,7 @@ def read_workbook(data: bytes, *, name: str) -> Iterator[Sheet]:
         raise TableError(f"{name}: is broken ({error}); {_SAVE_AGAIN}") from error
 
 
-def _sheet(sheet: Any, *, hidden: bool, name: str) -> Sheet:
+def _sheet(sheet: "CalamineSheet", *, hidden: bool, name: str) -> Sheet:
     if sheet.total_width > MAX_COLUMNS or sheet.total_height * sheet.total_width > MAX_CELLS:
         raise TableError(
             f"{name}, sheet {sheet.name}: {sheet.total_height:,} rows x {sheet.total_width:,} columns is more than "
@@ -110,7 +112,7 @@ def _search(data: bytes, *, name: str) -> None:
                     _search_entry(archive, entry, name=name)
     except TableError:
         raise
-    except Exception as error:  # noqa: BLE001 - zipfile and zlib raise a dozen kinds on a broken archive
+    except Exception as error:  # zipfile and zlib raise a dozen kinds on a broken archive
         raise TableError(f"{name}: is a broken archive ({error}); {_SAVE_AGAIN}") from error
 
 
