@@ -199,8 +199,11 @@ def show(key: NodeKey | EdgeKey) -> str:
     return f"{show(key.start)} -[{key.type}{' {' + extra + '}' if extra else ''}]-> {show(key.end)}"
 
 
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 80 else text[:77] + "...")
+def _short(value: object) -> str:
+    if isinstance(value, str):
+        return repr(value if len(value) <= 80 else value[:77] + "...")
+    shown = repr(value)
+    return shown if len(shown) <= 80 else shown[:77] + "..."
 
 
 def _node_kind(key: NodeKey, kinds: Mapping[str, NodeKind]) -> NodeKind:
@@ -265,7 +268,7 @@ def _properties(item: Node | Edge, columns: Mapping[str, PropertyType]) -> Prope
             continue
         if not _fits(value, type_):
             raise KgkitError(
-                f"{show(item.key)}: property {name} must be {type_}, not {_short(repr(value))}"
+                f"{show(item.key)}: property {name} must be {type_}, not {_short(value)}"
             )
         stored[name] = float(value) if type_ == "float" and isinstance(value, int) else value
     if stored.get("origin", "table") not in ("table", "teacher"):

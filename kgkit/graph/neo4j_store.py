@@ -5,6 +5,7 @@ lost connection, and since it only MERGEs and SETs, a commit whose answer was lo
 """
 
 import contextlib
+import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,8 @@ class Neo4jStore:
             raise UsageError(
                 "a store URI holds no user or password; set NEO4J_USERNAME and NEO4J_PASSWORD instead"
             )
+        # The driver logs what it raises; without a handler Python would print it twice.
+        logging.getLogger("neo4j").addHandler(logging.NullHandler())
         password = settings.neo4j_password
         with _explained(uri, user=settings.neo4j_username):
             self._driver = neo4j.GraphDatabase.driver(

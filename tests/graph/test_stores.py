@@ -1,0 +1,291 @@
+"""The laws of a graph store, on both stores."""
+
+import re
+
+import pytest
+
+from kgkit.errors import KgkitError, UsageError
+from kgkit.graph.dump import dump_lines, dump_sha256
+from kgkit.graph.store import GraphStore
+from kgkit.records import Edge, EdgeKey, Node, Subgraph, canonical_json
+from tests.graph.conftest import Open
+from tests.graph.graphs import edge, key, node, pump
+
+EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def by_key(subgraph: Subgraph) -> list[Node | Edge]:
+    """What a dump of the subgraph must be."""
+    nodes = sorted(subgraph.nodes, key=lambda item: (item.key.label, item.key.id))
+    edges = sorted(
+        subgraph.edges,
+        key=lambda item: (
+            item.key.type,
+            item.key.start.label,
+            item.key.end.label,
+            item.key.start.id,
+            item.key.end.id,
+            item.key.extra,
+        ),
+    )
+    return [*nodes, *edges]
+
+
+def test_a_dump_is_what_was_merged_in_the_order_of_its_keys(store: GraphStore):
+    store.merge(pump())
+    assert list(store.dump()) == by_key(pump())
+
+
+def test_an_empty_graph_dumps_nothing(store: GraphStore):
+    assert (list(store.dump()), dump_sha256(store)) == ([], EMPTY)
+
+
+def test_merging_twice_adds_nothing(store: GraphStore):
+    store.merge(pump())
+    once = list(dump_lines(store))
+    store.merge(pump())
+    assert list(dump_lines(store)) == once
+
+
+def test_the_order_of_merging_does_not_matter(store: GraphStore):
+    whole = pump()
+    for item in reversed(whole.nodes):
+        store.merge(Subgraph(nodes=(item,)))
+    for item in reversed(whole.edges):
+        store.merge(Subgraph(edges=(item,)))
+    assert list(store.dump()) == by_key(whole)
+
+
+def test_what_survives_closing(open_again: Open):
+    store = open_again()
+    store.merge(pump())
+    before = dump_sha256(store)
+    store.close()
+    assert dump_sha256(open_again()) == before
+
+
+def test_merge_replaces_all_properties_and_an_absent_one_is_gone(store: GraphStore):
+    mode, asset = key("FailureMode", "brd"), key("Asset", "pump")
+    link = edge(asset, "EXPERIENCES", mode, severity=3, examples=["a", "b"], ask="x")
+    store.merge(
+        Subgraph(nodes=(node("Asset", "pump", name="Pump", code="PU"), node("FailureMode", "brd")))
+    )
+    store.merge(Subgraph(edges=(link,)))
+    changed = Subgraph(
+        nodes=(node("Asset", "pump", family="pumps"),),
+        edges=(edge(asset, "EXPERIENCES", mode, severity=4),),
+    )
+    store.merge(changed)
+    assert list(store.dump()) == [*changed.nodes, node("FailureMode", "brd"), *changed.edges]
+
+
+def test_none_and_an_empty_list_are_the_same_as_absent(store: GraphStore):
+    store.merge(Subgraph(nodes=(node("Asset", "pump", name=None, aliases=[], code=""),)))
+    assert list(store.dump()) == [node("Asset", "pump", code="")]
+
+
+def test_a_teacher_never_overwrites_a_table(store: GraphStore):
+    store.merge(pump())
+    before = list(store.dump())
+    sensor, mode = key("Sensor", "vibration"), key("FailureMode", "brd")
+    store.merge(
+        Subgraph(
+            nodes=(node("Sensor", "vibration", name="Vib", origin="teacher", ask="a1"),),
+            edges=(
+                edge(sensor, "RELEVANT_TO", mode, {"asset": "pump"}, label="No", origin="teacher"),
+            ),
+        )
+    )
+    assert list(store.dump()) == before
+
+
+def test_a_table_overwrites_a_teacher(store: GraphStore):
+    sensor, mode = key("Sensor", "flow"), key("FailureMode", "brd")
+    said = Subgraph(
+        nodes=(node("Sensor", "flow", name="flow", origin="teacher"), node("FailureMode", "brd")),
+        edges=(edge(sensor, "RELEVANT_TO", mode, {"asset": "pump"}, label="No", origin="teacher"),),
+    )
+    written = Subgraph(
+        nodes=(node("FailureMode", "brd"), node("Sensor", "flow", name="Flow", origin="table")),
+        edges=(edge(sensor, "RELEVANT_TO", mode, {"asset": "pump"}, label="Yes", origin="table"),),
+    )
+    store.merge(said)
+    store.merge(written)
+    assert list(store.dump()) == [*written.nodes, *written.edges]
+
+
+def test_key_properties_tell_edges_apart(store: GraphStore):
+    sensor, mode = key("Sensor", "flow"), key("FailureMode", "brd")
+    edges = tuple(
+        edge(sensor, "RELEVANT_TO", mode, {"asset": asset}, label=label)
+        for asset, label in (("fan", "No"), ("pump", "Yes"))
+    )
+    store.merge(Subgraph(nodes=(node("FailureMode", "brd"), node("Sensor", "flow")), edges=edges))
+    store.merge(Subgraph(edges=edges))
+    assert list(store.dump())[2:] == list(edges)
+
+
+def test_deleting_a_node_takes_its_edges_and_what_is_not_there_is_ignored(store: GraphStore):
+    store.merge(pump())
+    store.delete(nodes=[key("Asset", "pump"), key("Asset", "no such asset")])
+    left = by_key(pump())
+    kept = [item for item in left if "pump'" not in repr(item.key).replace("'asset', 'pump'", "")]
+    assert list(store.dump()) == kept
+
+
+def test_deleting_an_edge_leaves_its_twin(store: GraphStore):
+    sensor, mode = key("Sensor", "flow"), key("FailureMode", "brd")
+    fan = edge(sensor, "RELEVANT_TO", mode, {"asset": "fan"}, label="No")
+    other = edge(sensor, "RELEVANT_TO", mode, {"asset": "pump"}, label="Yes")
+    store.merge(
+        Subgraph(nodes=(node("FailureMode", "brd"), node("Sensor", "flow")), edges=(fan, other))
+    )
+    gone = EdgeKey(type="RELEVANT_TO", start=sensor, end=mode, extra=(("asset", "motor"),))
+    store.delete(edges=[fan.key, gone])
+    assert list(store.dump())[2:] == [other]
+
+
+def test_clear_leaves_nothing(store: GraphStore):
+    store.merge(pump())
+    store.clear()
+    assert list(store.dump()) == []
+
+
+def test_a_missing_end_is_named_and_nothing_is_written(store: GraphStore):
+    lost = edge(
+        key("Sensor", "flow"), "RELEVANT_TO", key("FailureMode", "nowhere"), {"asset": "pump"}
+    )
+    with pytest.raises(
+        KgkitError, match=re.escape("Sensor 'flow' -[RELEVANT_TO {asset: 'pump'}]-> ")
+    ):
+        store.merge(Subgraph(nodes=(node("Sensor", "flow"),), edges=(lost,)))
+    assert list(store.dump()) == []
+
+
+WRONG = {
+    "label 'Pump' is not in": Subgraph(nodes=(node("Pump", "p"),)),
+    "property 'colour' is not in": Subgraph(nodes=(node("Asset", "p", colour="red"),)),
+    "property name must be string, not 1": Subgraph(nodes=(node("Asset", "p", name=1),)),
+    "property name must be string, not '\\udc80'": Subgraph(
+        nodes=(node("Asset", "p", name="\udc80"),)
+    ),
+    "property sources must be string\\[\\], not 'a'": Subgraph(
+        nodes=(node("Asset", "p", sources="a"),)
+    ),
+    "origin must be table or teacher, not 'me'": Subgraph(nodes=(node("Asset", "p", origin="me"),)),
+    "stands twice": Subgraph(nodes=(node("Asset", "p"), node("Asset", "p", name="P"))),
+    "not empty": Subgraph(nodes=(node("Asset", ""),)),
+    "longer than 8000 bytes": Subgraph(nodes=(node("Asset", "ä" * 4001),)),
+    "no such relationship in .*; it joins Category->Asset": Subgraph(
+        edges=(edge(key("Asset", "a"), "HAS_CLASS", key("Category", "c")),)
+    ),
+    "must be exactly \\['asset'\\]": Subgraph(
+        edges=(edge(key("Sensor", "s"), "RELEVANT_TO", key("FailureMode", "f")),)
+    ),
+    "severity must be integer, not True": Subgraph(
+        nodes=(node("Asset", "a"), node("FailureMode", "f")),
+        edges=(edge(key("Asset", "a"), "EXPERIENCES", key("FailureMode", "f"), severity=True),),
+    ),
+    "probability must be float, not nan": Subgraph(
+        edges=(
+            edge(
+                key("Sensor", "s"),
+                "RELEVANT_TO",
+                key("FailureMode", "f"),
+                {"asset": "a"},
+                probability=float("nan"),
+            ),
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("why", WRONG)
+def test_what_the_schema_does_not_know_is_refused(open_ladybug: Open, why: str):
+    store = open_ladybug()
+    with pytest.raises(KgkitError, match=why):
+        store.merge(WRONG[why])
+    assert list(store.dump()) == []
+
+
+def test_a_query_gives_nodes_edges_and_paths_as_plain_data(store: GraphStore):
+    store.merge(pump())
+    rows = store.query(
+        "MATCH path = (a:Asset {id: $id})-[r:EXPERIENCES]->(f:FailureMode) "
+        "RETURN a, r, path, [1, 2] AS numbers, f.description AS d, f.code AS nothing",
+        {"id": "pump"},
+    )
+    asset = {"_label": "Asset", "id": "pump", **pump().nodes[1].properties}
+    mode = {"_label": "FailureMode", "id": "brd", **pump().nodes[3].properties}
+    link = {"_type": "EXPERIENCES", **pump().edges[2].properties}
+    assert rows.columns == ("a", "r", "path", "numbers", "d", "nothing")
+    assert rows.rows == ((asset, link, [asset, link, mode], [1, 2], "Serious damage", None),)
+    assert canonical_json(rows.dicts())
+
+
+def test_dates_and_times_come_as_iso_text(store: GraphStore):
+    rows = store.query("RETURN date('2024-02-29') AS day")
+    assert rows.dicts() == [{"day": "2024-02-29"}]
+
+
+WRITES = {
+    "create": "CREATE (:Asset {id: 'x'})",
+    "create behind a match": "MATCH (a:Asset) CREATE (:Sensor {id: 'x'}) RETURN a",
+    "set": "MATCH (a:Asset) SET a.name = 'x' RETURN a",
+    "delete": "MATCH (a:Asset) DETACH DELETE a RETURN 1",
+    "merge": "MATCH (a:Asset) MERGE (b:Sensor {id: 'x'}) RETURN b",
+    "a second statement": "MATCH (a:Asset) RETURN a; CREATE (:Asset {id: 'x'})",
+    "leaving the transaction": "COMMIT; CREATE (:Asset {id: 'x'})",
+    "a table": "MATCH (a:Asset) RETURN a; DROP TABLE Asset",
+}
+
+
+@pytest.mark.parametrize("what", WRITES)
+def test_a_query_cannot_write_unless_told(store: GraphStore, what: str):
+    store.merge(pump())
+    before = list(store.dump())
+    with pytest.raises(KgkitError):
+        store.query(WRITES[what])
+    assert list(store.dump()) == before
+
+
+def test_a_query_writes_when_told(store: GraphStore):
+    store.query("CREATE (:Asset {id: $id, name: $name})", {"id": "x", "name": "X"}, write=True)
+    assert list(store.dump()) == [node("Asset", "x", name="X")]
+
+
+def test_a_store_opened_for_reading_reads_and_refuses_every_write(open_again: Open):
+    store = open_again()
+    store.merge(pump())
+    before = list(store.dump())
+    store.close()
+    reader = open_again(read_only=True)
+    assert list(reader.dump()) == before
+    for write in (
+        lambda: reader.merge(Subgraph(nodes=(node("Asset", "x"),))),
+        lambda: reader.delete(nodes=[key("Asset", "pump")]),
+        reader.clear,
+        lambda: reader.query("CREATE (:Asset {id: 'x'})", write=True),
+    ):
+        with pytest.raises(KgkitError):
+            write()
+    assert list(reader.dump()) == before
+
+
+def test_a_wrong_query_says_what_the_database_says(store: GraphStore):
+    with pytest.raises(KgkitError, match="query: ") as caught:
+        store.query("MATCH (a:Asset RETURN a")
+    assert not isinstance(caught.value, UsageError)
+
+
+def test_more_rows_than_a_batch_holds(store: GraphStore, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("kgkit.graph.check.BATCH_ROWS", 7)
+    nodes = tuple(
+        node("Passage", f"p{i:03}", text=f"text {i}", origin="teacher") for i in range(40)
+    )
+    edges = tuple(
+        edge(nodes[i].key, "DERIVED_FROM", nodes[i // 2].key, origin="teacher")
+        for i in range(1, 40)
+    )
+    store.merge(Subgraph(nodes=nodes[::-1], edges=edges[::-1]))
+    assert list(store.dump()) == by_key(Subgraph(nodes=nodes, edges=edges))
