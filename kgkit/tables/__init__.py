@@ -1,5 +1,6 @@
 """Tables -> rows: files of any common kind become TableRow records with the address of every cell."""
 
+from kgkit.tables.lint import Finding, lint, lint_reading
 from kgkit.tables.reading import (
     DEFAULT_TIERS,
     FileReading,
@@ -14,10 +15,13 @@ __all__ = [
     "DEFAULT_TIERS",
     "Counts",
     "FileReading",
+    "Finding",
     "Reject",
     "SheetReading",
     "TableReading",
     "expand_paths",
+    "lint",
+    "lint_reading",
     "read_tables",
     "starter_paths",
 ]

@@ -17,7 +17,7 @@ TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 SUFFIXES = (*TEXT_SUFFIXES, ".xlsx", ".xlsm", ".xls", ".ods", ".parquet")
 MAX_BYTES = 256 * 2**20
 MAX_COLUMNS = 16_384
-MAX_CELLS = 20_000_000
+MAX_CELLS = 8_000_000
 
 Position = tuple[int, int]
 

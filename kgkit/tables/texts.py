@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from kgkit.errors import TableError
-from kgkit.tables.read import MAX_COLUMNS, cell_text
+from kgkit.tables.read import MAX_CELLS, MAX_COLUMNS, cell_text
 
 DELIMITERS = (",", ";", "\t", "|", "^", "~", ":")
 _SAMPLE = 60
@@ -88,13 +88,18 @@ def _reader(text: str, delimiter: str) -> Iterator[list[str]]:
 
 def _rows(text: str, delimiter: str, *, name: str) -> Iterator[list[str]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    number = 0
+    number = cells = 0
     try:
         for number, row in enumerate(reader, 1):
             if len(row) > MAX_COLUMNS:
                 raise TableError(
                     f"{name}, row {number}: {len(row):,} columns, more than {MAX_COLUMNS:,}; "
                     "is the delimiter right, and is this a table?"
+                )
+            cells += len(row)
+            if cells > MAX_CELLS:
+                raise TableError(
+                    f"{name}, row {number}: more than {MAX_CELLS:,} cells so far; split the file"
                 )
             yield [cell_text(cell) for cell in row]
     except csv.Error as error:

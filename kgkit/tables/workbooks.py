@@ -6,6 +6,7 @@ names paths outside itself is refused, so that hostile files cost neither memory
 
 import io
 import re
+import struct
 import zipfile
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -17,13 +18,14 @@ if TYPE_CHECKING:
     from python_calamine import CalamineSheet
 
 _MAX_UNPACKED = 1 << 30
-_SUSPECT_UNPACKED = 32 << 20
+_SUSPECT_UNPACKED = 8 << 20
 _SUSPECT_RATIO = 100
 _CHUNK = 1 << 20
 _ENTITY = re.compile(rb"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
 _WIDE = re.compile(rb'r="([A-Z]{2,7})[0-9]+"')
 _TALL = re.compile(rb'r="[A-Z]*([0-9]{4,10})"')
 _REPEATED = re.compile(rb'number-(columns|rows)-repeated="([0-9]+)"')
+_DIMENSIONS = re.compile(rb"\x00\x02\x0e\x00(.{12})", re.DOTALL)
 _SAVE_AGAIN = "open it in your office program, save it again and load that"
 
 
@@ -33,6 +35,8 @@ def read_workbook(data: bytes, *, name: str) -> Iterator[Sheet]:
 
     if data.startswith(b"PK"):
         _search(data, name=name)
+    else:
+        _search_old(data, name=name)
     try:
         workbook = calamine.load_workbook(io.BytesIO(data))
         for sheet in workbook.sheets_metadata:
@@ -114,6 +118,17 @@ def _search(data: bytes, *, name: str) -> None:
         raise
     except Exception as error:  # zipfile and zlib raise a dozen kinds on a broken archive
         raise TableError(f"{name}: is a broken archive ({error}); {_SAVE_AGAIN}") from error
+
+
+def _search_old(data: bytes, *, name: str) -> None:
+    """Refuse an XLS whose DIMENSIONS record spans far more cells than its bytes could fill."""
+    for dimensions in _DIMENSIONS.finditer(data):
+        _, rows, _, columns = struct.unpack("<IIHH", dimensions[1])
+        if rows <= 65_536 and columns <= 256 and rows * columns > max(500_000, len(data)):
+            raise TableError(
+                f"{name}: has cells out to row {rows:,}, column {columns:,} and hardly any between; "
+                "delete the stray cells outside the table"
+            )
 
 
 def _search_names(entries: list[zipfile.ZipInfo], *, name: str) -> None:
