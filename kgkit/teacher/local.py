@@ -82,7 +82,10 @@ class LocalTeacher:
         return self._identity
 
     async def answer(self, ask: Ask) -> Reply:
-        """Answer one ask, together with those that wait. Raises TeacherError."""
+        """Answer one ask, together with those that wait.
+
+        Raises TeacherError, and KgkitError where the model does not load.
+        """
         if self._closing.is_set():
             raise _CLOSED
         if self._thread is None:
@@ -108,12 +111,15 @@ class LocalTeacher:
             _collect(self._queue, waiting)
             batch: list[_Row] = []
             try:
-                model = model or _Model(self.directory)
+                model = model or _loaded(self.directory)
                 batch = _take_batch(waiting, model)
                 model.answer(batch, closing=self._closing)
+            except KgkitError as error:
+                while waiting:
+                    _settle(waiting.pop(), error=error)
             except Exception as error:  # noqa: BLE001 - whatever it is, the asks must hear of it
-                fault = _fault(error, loaded=model is not None)
-                for row in batch or waiting:
+                fault = TeacherError("server_error", _said(error), retryable=True)
+                for row in batch:
                     _settle(row, error=fault)
         for row in waiting:
             _settle(row, error=_CLOSED)
@@ -162,16 +168,18 @@ def _settle(row: _Row, *, reply: Reply | None = None, error: Exception | None = 
             row.reply.set_exception(error)
 
 
-def _fault(error: Exception, *, loaded: bool) -> TeacherError:
-    """What went wrong, as the asker understands it: a model that does not load answers no ask."""
-    if isinstance(error, TeacherError):
-        return error
-    reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-    if not loaded:
-        return TeacherError(
-            "not_found", f"the model does not load ({reason})", retryable=False, fatal=True
-        )
-    return TeacherError("server_error", f"generation failed ({reason})", retryable=True)
+def _loaded(directory: Path) -> "_Model":
+    """The model of `directory`. Raises KgkitError: what does not load answers no ask."""
+    try:
+        return _Model(directory)
+    except Exception as error:
+        msg = f"{directory}: the model does not load ({_said(error)}); pull or save it again"
+        raise KgkitError(msg) from error
+
+
+def _said(error: Exception) -> str:
+    """What an exception of the libraries below says, on one line."""
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
 def plain_text(messages: Sequence[Message]) -> str:
@@ -223,7 +231,7 @@ class _Model:
         try:
             row.prompt = self._encode(row.ask.messages)
         except Exception as error:  # noqa: BLE001 - templates raise what they like
-            message = f"the chat template refuses the messages ({str(error).partition(chr(10))[0]})"
+            message = f"the chat template refuses the messages ({_said(error)})"
             _settle(row, error=TeacherError("bad_request", message, retryable=False))
             return
         if len(row.prompt) + row.ask.sampling.max_tokens > self._context:

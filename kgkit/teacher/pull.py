@@ -236,8 +236,8 @@ def _unsafe(directory: Path) -> str | None:
         }
     except ValueError as error:
         return f"a config is not JSON ({error}); save the model again with save_pretrained"
-    if not isinstance(configs.get("config.json"), dict):
-        return "has no config.json, so it is no model directory; save_pretrained makes one"
+    if "config.json" not in configs or not all(isinstance(c, dict) for c in configs.values()):
+        return "has no config.json that is an object, so it is no model; save_pretrained makes one"
     if not list(directory.glob("*.safetensors")):
         return (
             "has no .safetensors weights; pickled weights (.bin, .pt) can run code and are not read: "
@@ -245,7 +245,8 @@ def _unsafe(directory: Path) -> str | None:
         )
     if any("auto_map" in config for config in configs.values()) or list(directory.glob("*.py")):
         return "brings code of its own (auto_map or .py files), which kgkit never runs; use a model that transformers knows"
-    shards = configs.get("model.safetensors.index.json", {}).get("weight_map", {}).values()
-    if any(not re.fullmatch(r"[\w.-]+\.safetensors", str(shard)) for shard in shards):
+    shards = configs.get("model.safetensors.index.json", {}).get("weight_map", {})
+    named = shards.values() if isinstance(shards, dict) else [shards]
+    if any(not re.fullmatch(r"[\w.-]+\.safetensors", str(shard)) for shard in named):
         return "its index names weights that are no .safetensors files beside it; save it again"
     return None

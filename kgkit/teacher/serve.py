@@ -199,7 +199,6 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 @contextlib.contextmanager
 def _sigterm_as_interrupt() -> Iterator[None]:
     """Let SIGTERM end the `with` the way Ctrl-C does, so that what it started is cleaned up."""
-
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
