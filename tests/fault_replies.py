@@ -120,24 +120,7 @@ def completion(
     """A chat completion object. `key`: hex digest of the request."""
     draw = random.Random(key)
     text = _text(request, draw, json_schema=json_schema)
-    message: dict[str, Any] = {"role": "assistant", "content": text}
-    finish = "stop"
-    if fault == "length":
-        message["content"], finish = text[: len(text) // 3], "length"
-    elif fault == "refusal":
-        message["content"] = "I'm sorry, but I can't help with that."
-    elif fault == "refusal_field":
-        message = {"role": "assistant", "content": None, "refusal": "I cannot answer this."}
-    elif fault == "echo":
-        message["content"] = _last_user(request)
-    elif fault == "wrong_shape":
-        message["content"] = '{"unexpected": [1, 2, {"shape": null}]}'
-    elif fault == "empty_text":
-        message["content"] = ""
-    elif fault == "reasoning_only":
-        message = {"role": "assistant", "content": None, "reasoning": "Let me think about " + text}
-    elif fault == "nul":
-        message["content"] = text[:20] + "\x00\ud800" + text[20:]
+    message, finish = _message(fault, text, _last_user(request))
     prompt = sum(len(part["content"]) for part in request["messages"])
     words = (message["content"] or "").split()
     reply: dict[str, Any] = {
@@ -158,6 +141,26 @@ def completion(
         top = int(request.get("top_logprobs") or 1)
         reply["choices"][0]["logprobs"] = {"content": _logprobs(words, draw, top)}
     return reply
+
+
+def _message(fault: str | None, text: str, prompt: str) -> tuple[dict[str, Any], str]:
+    """The message and its finish reason, with the fault in it."""
+    content = {
+        "length": text[: len(text) // 3],
+        "refusal": "I'm sorry, but I can't help with that.",
+        "refusal_field": None,
+        "echo": prompt,
+        "wrong_shape": '{"unexpected": [1, 2, {"shape": null}]}',
+        "empty_text": "",
+        "reasoning_only": None,
+        "nul": text[:20] + "\x00\ud800" + text[20:],
+    }.get(fault or "", text)
+    message: dict[str, Any] = {"role": "assistant", "content": content}
+    if fault == "refusal_field":
+        message["refusal"] = "I cannot answer this."
+    if fault == "reasoning_only":
+        message["reasoning"] = "Let me think about " + text
+    return message, "length" if fault == "length" else "stop"
 
 
 def _last_user(request: dict[str, Any]) -> str:

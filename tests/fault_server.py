@@ -12,17 +12,18 @@ import asyncio
 import hashlib
 import json
 import random
+import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
-if __package__:
-    from tests.fault_replies import CONTENT_FAULTS, completion
-else:
-    from fault_replies import CONTENT_FAULTS, completion  # type: ignore[import-not-found, no-redef]
+if not __package__:
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from tests.fault_replies import CONTENT_FAULTS, completion
 
 TRANSPORT_FAULTS = (
     "rate_limited", "rate_limited_after", "rate_limited_date", "overloaded", "unavailable_after",
@@ -111,6 +112,12 @@ class FaultServer:
                 task.cancel()
             self._loop.run_until_complete(asyncio.sleep(0))
             self._loop.close()
+
+    def announce(self) -> None:
+        """Print the address once it is known."""
+        self._ready.wait()
+        sys.stdout.write(self.url + "\n")
+        sys.stdout.flush()
 
     def down(self) -> None:
         """Refuse connections, and cut those that are open, until `up`."""
@@ -294,29 +301,27 @@ class _Connection(asyncio.Protocol):
         """Faults below HTTP."""
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
         hang_s = self._of.behaviour.hang_s
-        if fault == "reset_mid_body":
-            self._transport.write(head % len(good) + good[: len(good) // 2])
-            await asyncio.sleep(0.005)
-        elif fault == "short_body":
-            self._transport.write(head % (len(good) + 50) + good)
+        whole = head % len(good) + good
+        sent_first = {
+            "reset": b"",
+            "reset_mid_body": whole[: -len(good) // 2],
+            "short_body": head % (len(good) + 50) + good,
+            "not_http": b"220 mail.example ESMTP ready\r\n\r\n",
+            "stall": head % len(good),
+            "hang": b"",
+            "drip": b"",
+        }[fault]
+        self._transport.write(sent_first)
+        if fault == "drip":
+            for i in range(len(whole)):
+                self._transport.write(whole[i : i + 1])
+                await asyncio.sleep(hang_s / len(whole))
+            return 200
+        await asyncio.sleep(hang_s if fault in ("hang", "stall") else 0.005)
+        if fault == "short_body":
             self._transport.close()
-            return 200
-        elif fault == "not_http":
-            self._transport.write(b"220 mail.example ESMTP ready\r\n\r\n")
-        elif fault == "stall":
-            self._transport.write(head % len(good))
-            await asyncio.sleep(hang_s)
-        elif fault == "hang":
-            await asyncio.sleep(hang_s)
-        elif fault == "drip":
-            self._transport.write(head % len(good))
-            for i in range(len(good)):
-                self._transport.write(good[i : i + 1])
-                await asyncio.sleep(hang_s / len(good))
-            return 200
-        elif fault != "reset":
-            raise ValueError(f"no fault is called {fault}")
-        self._transport.abort()
+        else:
+            self._transport.abort()
         return 0
 
     def _send(self, status: int, body: Any, headers: dict[str, str] | None = None) -> int:
@@ -371,13 +376,9 @@ def main() -> None:
         logprobs=not given.plain,
     )
     server = FaultServer(behaviour, log=given.log, port=given.port)
-    threading.Thread(
-        target=lambda: (server._ready.wait(), print(server.url, flush=True)), daemon=True
-    ).start()
-    try:
+    threading.Thread(target=server.announce, daemon=True).start()
+    with suppress(KeyboardInterrupt):
         server.serve_forever()
-    except KeyboardInterrupt:
-        pass
 
 
 if __name__ == "__main__":

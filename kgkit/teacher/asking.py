@@ -19,7 +19,7 @@ from kgkit.teacher.budget import Budget
 from kgkit.teacher.ledger import Ledger
 from kgkit.teacher.limits import Clock, Limiter, Policy
 from kgkit.teacher.outage import Service
-from kgkit.teacher.protocol import Teacher, TeacherError
+from kgkit.teacher.protocol import NEXT_STEP, Teacher, TeacherError
 
 _WINDOW = 1024  # asks that one caller may have pulled and not yet taken back
 _LOOKUP_FIRST, _LOOKUP_MOST = 16, 256  # asks looked up in the ledger at once
@@ -341,7 +341,7 @@ class Asker:
 
     def _refusal(self, error: TeacherError) -> ServiceError:
         return ServiceError(
-            f"teacher {self._teacher.name}: {error}; {_NEXT_STEP.get(error.kind, _AGAIN)}"
+            f"teacher {self._teacher.name}: {error}; {NEXT_STEP.get(error.kind, _AGAIN)}"
         )
 
     def _absence(self) -> ServiceError:
@@ -380,11 +380,6 @@ class Asker:
 
 
 _AGAIN = "run the same command again: what was answered is kept"
-_NEXT_STEP = {
-    "unauthorized": "set OPENAI_API_KEY to a key that it accepts",
-    "payment": "see to the account's credit, or use another --teacher",
-    "not_found": "check the address (it usually ends in /v1) and --model",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ import json
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -36,64 +37,62 @@ _FATAL = ("unauthorized", "payment", "not_found")
 _RETRYABLE = ("rate_limited", "server_error", "timeout", "connection", "malformed")
 
 
-class EndpointTeacher:
-    """A model behind `base_url` (as in `http://127.0.0.1:8000/v1`).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointFacts:
+    """What a server can do, as `probe` found out. JSON-able: kept in the ledger, so that it never flips."""
 
-    `structured`, `logprobs` and `token_parameter` are what `probe` found out; `timeout_s` bounds one call
-    from the moment it is sent to its last byte. Raises UsageError if `base_url` is no http(s) address.
+    model: str
+    json_schema: bool = True
+    logprobs: bool = False
+    length_parameter: str = "max_tokens"
+    served: tuple[str, ...] = ()
+    """The models it lists; empty where it does not list any."""
+
+
+class EndpointTeacher:
+    """The model `facts.model` behind `base_url` (as in `http://127.0.0.1:8000/v1`).
+
+    `timeout_s` bounds one call from the moment it is sent to its last byte. Raises UsageError if
+    `base_url` is no http(s) address.
     """
 
     def __init__(
         self,
         base_url: str,
-        model: str,
+        facts: EndpointFacts,
         *,
         api_key: str | None = None,
-        structured: bool = True,
-        logprobs: bool = False,
-        token_parameter: str = "max_tokens",  # noqa: S107
         timeout_s: float = 600.0,
         concurrency: int = 32,
     ) -> None:
-        self.name = f"{printable_url(base_url)} {model}"
-        self.structured = structured
-        self.logprobs = logprobs
+        self.name = f"{printable_url(base_url)} {facts.model}"
+        self.structured = facts.json_schema
+        self.logprobs = facts.logprobs
         self.concurrency = concurrency
-        self._model = model
-        self._token_parameter = token_parameter
-        self._timeout_s = timeout_s
-        self._secrets = [api_key] if api_key else []
-        self._client = open_client(base_url, api_key=api_key, timeout_s=timeout_s)
+        self._facts = facts
+        self._line = Line(base_url, api_key=api_key, timeout_s=timeout_s)
 
     def identity(self, subject: Subject) -> str:  # noqa: ARG002
         """The served model's name."""
-        return self._model
+        return self._facts.model
 
     async def answer(self, ask: Ask) -> Reply:
         """Send one ask. Raises TeacherError."""
-        body = self._body(ask)
         started = time.perf_counter()
-        raw = await post(
-            self._client,
-            "/chat/completions",
-            body,
-            timeout_s=self._timeout_s,
-            secrets=self._secrets,
-        )
-        seconds = round(time.perf_counter() - started, 4)
-        return _reply(ask, raw, seconds=seconds)
+        raw = await self._line.send("/chat/completions", self._body(ask))
+        return read_reply(ask, raw, seconds=round(time.perf_counter() - started, 4))
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        await self._line.close()
 
     def _body(self, ask: Ask) -> dict[str, object]:
         body: dict[str, object] = {
-            "model": self._model,
+            "model": self._facts.model,
             "messages": [{"role": m.role, "content": m.content} for m in ask.messages],
             "temperature": ask.sampling.temperature,
             "seed": ask.sampling.number,
-            self._token_parameter: ask.sampling.max_tokens,
+            self._facts.length_parameter: ask.sampling.max_tokens,
         }
         if ask.schema is not None and self.structured:
             schema = {"name": "answer", "schema": ask.schema, "strict": True}
@@ -116,51 +115,60 @@ def printable_url(base_url: str) -> str:
     return urlunsplit((parts.scheme, host + port, parts.path.rstrip("/"), "", ""))
 
 
-def open_client(base_url: str, *, api_key: str | None, timeout_s: float) -> Any:  # noqa: ANN401
-    """An AsyncOpenAI that never retries and never follows a redirect, on aiohttp's connections.
+class Line:
+    """The connections to one server. Never retries, never follows a redirect.
 
-    aiohttp, because httpx's pool looks through every connection on every call: at 256 calls in flight that
-    alone costs more than the rest of the call.
+    They are aiohttp's, because httpx's pool looks through every connection on every call: at 256 calls in
+    flight that alone costs more than the rest of the call.
     """
-    import openai
 
-    printable_url(base_url)
-    timeout = openai.Timeout(timeout_s, connect=min(30.0, timeout_s))
-    http_client = openai.DefaultAioHttpClient(timeout=timeout, follow_redirects=False)
-    return openai.AsyncOpenAI(
-        base_url=base_url,
-        api_key=api_key or "none",
-        max_retries=0,
-        timeout=timeout,
-        http_client=http_client,
-    )
+    def __init__(self, base_url: str, *, api_key: str | None, timeout_s: float) -> None:
+        import openai
+
+        self.url = printable_url(base_url)
+        self._secrets = _secrets(base_url, api_key)
+        self._timeout_s = timeout_s
+        timeout = openai.Timeout(timeout_s, connect=min(30.0, timeout_s))
+        self._client = openai.AsyncOpenAI(
+            base_url=base_url,
+            api_key=api_key or "none",
+            max_retries=0,
+            timeout=timeout,
+            http_client=openai.DefaultAioHttpClient(timeout=timeout, follow_redirects=False),
+        )
+
+    async def send(self, path: str, body: Mapping[str, object] | None = None) -> bytes:
+        """The raw answer to a POST of `body`, or to a GET without one. Raises TeacherError.
+
+        Raw, because the SDK's own models would take a page of HTML for a completion without choices.
+        """
+        import aiohttp
+        import openai
+
+        raw = openai.HttpxBinaryResponseContent
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                if body is None:
+                    answer = await self._client.get(path, cast_to=raw)
+                else:
+                    answer = await self._client.post(path, cast_to=raw, body=body)
+            return _without(self._secrets, answer.content)
+        except TimeoutError:
+            said = f"no answer within {self._timeout_s:g} s"
+            raise TeacherError("timeout", said, retryable=True) from None
+        except openai.APIStatusError as error:
+            raise _status_error(error, self._secrets) from None
+        except (openai.OpenAIError, aiohttp.ClientError, OSError) as error:
+            raise _connection_error(error, self._secrets) from None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
 
 
-async def post(
-    client: Any,  # noqa: ANN401
-    path: str,
-    body: Mapping[str, object],
-    *,
-    timeout_s: float,
-    secrets: list[str],
-) -> bytes:
-    """The raw answer to one POST. Raises TeacherError.
-
-    Raw, because the SDK's own models would accept a page of HTML as a completion without choices.
-    """
-    import aiohttp
-    import openai
-
-    try:
-        async with asyncio.timeout(timeout_s):
-            answer = await client.post(path, cast_to=openai.HttpxBinaryResponseContent, body=body)
-        return _without(secrets, answer.content)
-    except TimeoutError:
-        raise TeacherError("timeout", f"no answer within {timeout_s:g} s", retryable=True) from None
-    except openai.APIStatusError as error:
-        raise _status_error(error, secrets) from None
-    except (openai.OpenAIError, aiohttp.ClientError, OSError) as error:
-        raise _connection_error(error, secrets) from None
+def _secrets(base_url: str, api_key: str | None) -> list[str]:
+    parts = urlsplit(base_url)
+    return [secret for secret in (api_key, parts.password, parts.query) if secret]
 
 
 def _status_error(error: Any, secrets: list[str]) -> TeacherError:  # noqa: ANN401
@@ -227,7 +235,7 @@ def _without(secrets: list[str], raw: bytes) -> bytes:
     return raw
 
 
-def _reply(ask: Ask, raw: bytes, *, seconds: float) -> Reply:
+def read_reply(ask: Ask, raw: bytes, *, seconds: float) -> Reply:
     """Read a chat completion. Raises TeacherError `malformed` if it is none."""
     try:
         data = json.loads(raw)

@@ -1,5 +1,6 @@
 """The protocol of a teacher: whoever answers asks. Three keep it: reference, endpoint and local."""
 
+from collections.abc import Mapping
 from typing import Literal, Protocol
 
 from kgkit.records import Ask, Reply, Subject
@@ -15,6 +16,14 @@ FailureKind = Literal[
     "not_found",  # 404: no such model or path
     "bad_request",  # 400, 413, 422: this ask is refused, others may do
 ]
+
+
+NEXT_STEP: Mapping[FailureKind, str] = {
+    "unauthorized": "set OPENAI_API_KEY to a key that it accepts",
+    "payment": "see to the account's credit, or use another --teacher",
+    "not_found": "check the address (it usually ends in /v1) and --model",
+}
+"""What a user can do about the failures that no other ask would escape."""
 
 
 class TeacherError(Exception):

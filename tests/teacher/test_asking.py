@@ -1,0 +1,382 @@
+import asyncio
+import gc
+import tracemalloc
+
+import pytest
+
+from kgkit.errors import KgkitError, ServiceError
+from kgkit.records import Failure, Reply
+from kgkit.teacher.asking import Asker
+from kgkit.teacher.budget import Budget
+from kgkit.teacher.ledger import Ledger
+from kgkit.teacher.limits import Policy
+from tests.teacher.parts import FastClock, ScriptedTeacher, error, make_ask, make_reply
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    with Ledger.open(tmp_path / "ledger.sqlite") as opened:
+        yield opened
+
+
+def collect(teacher, ledger, asks, **options):
+    """Every (ask, end) of one run, and the asker after it."""
+
+    async def go():
+        options.setdefault("clock", FastClock())
+        async with Asker(teacher, ledger, **options) as asker:
+            return [found async for found in asker.answers(asks)], asker
+
+    return asyncio.run(go())
+
+
+def test_every_ask_is_answered_and_recorded_and_never_asked_again(ledger):
+    asks = [make_ask(i) for i in range(300)]
+    first = ScriptedTeacher()
+    found, _ = collect(first, ledger, asks)
+    assert {ask.id: end for ask, end in found} == {ask.id: make_reply(ask) for ask in asks}
+    assert sorted(first.calls) == sorted(ask.id for ask in asks)
+    second = ScriptedTeacher()
+    events = []
+    again, _ = collect(second, ledger, asks, on_event=events.append)
+    assert [(ask, make_reply(ask)) for ask in asks] == again
+    assert second.calls == []
+    assert {event.kind for event in events} == {"cached", "stopped"}
+
+
+def test_exactly_the_changed_asks_are_asked_again(ledger):
+    base = {"text": "t", "schema": {"type": "string"}, "number": 1, "top_logprobs": 1}
+    changes = [{"text": "u"}, {"schema": None}, {"schema": {"type": "integer"}}, {"number": 2},
+               {"top_logprobs": 0}, {"temperature": 0.5}, {"max_tokens": 401}]  # fmt: skip
+    collect(ScriptedTeacher(), ledger, [make_ask(**base)])
+    teacher = ScriptedTeacher()
+    collect(teacher, ledger, [make_ask(**base), *(make_ask(**(base | c)) for c in changes)])
+    assert len(teacher.calls) == len(changes)
+
+
+def test_the_same_ask_of_two_callers_is_sent_once_and_both_get_the_reply(ledger):
+    async def go():
+        async def slow():
+            await asyncio.sleep(0.01)
+
+        teacher = ScriptedTeacher(lambda ask, tries: slow())
+        asks = [make_ask(i % 10) for i in range(40)]
+        async with Asker(teacher, ledger) as asker:
+
+            async def caller():
+                return [end async for _, end in asker.answers(asks)]
+
+            both = await asyncio.gather(caller(), caller())
+        assert [len(ends) for ends in both] == [40, 40]
+        assert len(teacher.calls) == 10
+
+    asyncio.run(go())
+
+
+def test_a_reply_is_on_the_disk_before_it_is_seen(ledger):
+    async def go():
+        asks = [make_ask(i) for i in range(50)]
+        with Ledger.open(ledger.path, read_only=True) as reader:
+            async with Asker(ScriptedTeacher(), ledger) as asker:
+                async for ask, end in asker.answers(asks):
+                    assert reader.reply(ask.id) == end
+
+    asyncio.run(go())
+
+
+def test_callers_share_one_limit_and_asks_are_pulled_lazily(ledger):
+    pulled = []
+
+    def asks(start):
+        for i in range(start, start + 5000):
+            pulled.append(i)
+            yield make_ask(i)
+
+    async def go():
+        async def slow():
+            await asyncio.sleep(0.002)
+
+        teacher = ScriptedTeacher(lambda ask, tries: slow(), concurrency=8)
+        async with Asker(teacher, ledger, policy=Policy(max_concurrency=8)) as asker:
+
+            async def caller(start):
+                count = 0
+                async for _ in asker.answers(asks(start)):
+                    count += 1
+                    if count == 100:
+                        break
+
+            await asyncio.gather(caller(0), caller(10_000))
+        assert teacher.most_in_flight == 8
+
+    asyncio.run(go())
+    assert len(pulled) < 300
+
+
+def test_a_slow_caller_holds_the_pulling_back(ledger):
+    pulled = []
+
+    def asks():
+        for i in range(20_000):
+            pulled.append(i)
+            yield make_ask(i)
+
+    async def go():
+        async with Asker(ScriptedTeacher(concurrency=64), ledger) as asker:
+            answers = asker.answers(asks())
+            await anext(answers)
+            for _ in range(50):
+                await asyncio.sleep(0.01)
+            assert 1000 < len(pulled) < 1100
+            await answers.aclose()
+
+    asyncio.run(go())
+
+
+def test_asks_may_depend_on_replies(ledger):
+    async def go():
+        replied = asyncio.Queue()
+
+        async def asks():
+            for i in range(5):
+                yield make_ask(i)
+                await replied.get()
+
+        seen = []
+        async with Asker(ScriptedTeacher(), ledger) as asker:
+            async for ask, _ in asker.answers(asks()):
+                seen.append(ask.id)
+                replied.put_nowait(None)
+        assert seen == [make_ask(i).id for i in range(5)]
+
+    asyncio.run(go())
+
+
+def test_an_error_while_planning_is_raised_and_what_was_asked_is_kept(ledger):
+    def asks():
+        yield make_ask(1)
+        raise KeyError("no such sensor")
+
+    with pytest.raises(KeyError, match="no such sensor"):
+        collect(ScriptedTeacher(), ledger, asks())
+
+
+def test_passing_faults_are_tried_again(ledger):
+    kinds = ["rate_limited", "server_error", "timeout", "connection", "malformed"]
+    teacher = ScriptedTeacher(lambda ask, tries: error(kinds[tries - 1]) if tries <= 5 else None)
+    found, _ = collect(teacher, ledger, [make_ask(1)])
+    assert found == [(make_ask(1), make_reply(make_ask(1)))]
+    assert len(teacher.calls) == 6
+
+
+@pytest.mark.parametrize("kind", ["bad_request", "server_error", "malformed"])
+def test_a_bad_item_fails_alone_and_is_asked_again_by_the_next_run(ledger, kind):
+    asks = [make_ask(i) for i in range(60)]
+    bad = asks[20].id
+    teacher = ScriptedTeacher(lambda ask, tries: error(kind) if ask.id == bad else None)
+    found, _ = collect(teacher, ledger, asks)
+    ends = {ask.id: end for ask, end in found}
+    assert ends.pop(bad) == Failure(ask_id=bad, kind=kind, message=f"{kind} on purpose")
+    assert all(isinstance(end, Reply) for end in ends.values())
+    assert len(ends) == 59
+    assert teacher.calls.count(bad) == (1 if kind == "bad_request" else Policy().attempts)
+    assert [failure.kind for _, failure in ledger.failures()] == [kind]
+    again = ScriptedTeacher()
+    collect(again, ledger, asks)
+    assert again.calls == [bad]
+    assert list(ledger.failures()) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "step"),
+    [("unauthorized", "OPENAI_API_KEY"), ("payment", "credit"), ("not_found", "--model")],
+)
+def test_a_refusal_for_good_stops_everything_with_the_next_step(ledger, kind, step):
+    asks = [make_ask(i) for i in range(500)]
+    teacher = ScriptedTeacher(lambda ask, tries: error(kind) if len(teacher.calls) > 100 else None)
+    with pytest.raises(ServiceError, match=f"teacher scripted: {kind} on purpose; .*{step}"):
+        collect(teacher, ledger, asks)
+    assert len(teacher.calls) <= 110
+    done = len(ledger.replies(ask.id for ask in asks))
+    assert 90 <= done <= 100
+    rest = ScriptedTeacher()
+    collect(rest, ledger, asks)
+    assert len(rest.calls) == 500 - done
+
+
+@pytest.mark.parametrize("kind", ["rate_limited", "server_error", "connection", "malformed"])
+def test_a_total_outage_is_sat_out_and_no_ask_fails(ledger, kind):
+    """The service is away for five minutes of the clock in mid-run; then everything is answered."""
+    clock = FastClock(factor=3000)
+    began = clock.now()
+
+    def script(ask, tries):
+        return error(kind) if len(teacher.calls) > 50 and clock.now() < began + 300 else None
+
+    teacher = ScriptedTeacher(script)
+    events = []
+    asks = [make_ask(i) for i in range(200)]
+    found, _ = collect(teacher, ledger, asks, clock=clock, on_event=events.append)
+    assert all(isinstance(end, Reply) for _, end in found)
+    assert len(found) == 200
+    kinds = [event.kind for event in events]
+    assert kinds.index("waiting") < kinds.index("resumed")
+    assert len(teacher.calls) < 200 + 60
+
+
+def test_an_outage_beyond_patience_stops_the_run_which_can_be_resumed(ledger):
+    asks = [make_ask(i) for i in range(100)]
+    answered = {ask.id for ask in asks[:40]}
+    teacher = ScriptedTeacher(
+        lambda ask, tries: None if ask.id in answered else error("connection")
+    )
+    with pytest.raises(ServiceError, match=r"no reply for 600 s \(connection on purpose\)"):
+        collect(teacher, ledger, asks, clock=FastClock(factor=5000))
+    again = ScriptedTeacher()
+    found, _ = collect(again, ledger, asks)
+    assert len(found) == 100
+    assert len(again.calls) == 60
+
+
+def test_hanging_calls_are_cut_off_and_asked_again(ledger):
+    clock = FastClock(factor=3000)
+
+    async def hang():
+        await asyncio.sleep(3600)
+
+    def script(ask, tries):
+        return hang() if 20 < len(teacher.calls) <= 28 else None
+
+    teacher = ScriptedTeacher(script)
+    found, _ = collect(teacher, ledger, [make_ask(i) for i in range(60)], clock=clock)
+    assert [type(end) for _, end in found] == [Reply] * 60
+
+
+def test_a_stated_wait_is_kept_to_and_holds_no_slot(ledger):
+    clock = FastClock(factor=2000)
+    sent = {}
+
+    def script(ask, tries):
+        sent.setdefault(ask.id, []).append(clock.now())
+        late = ask.id == make_ask(0).id and tries == 1
+        return error("rate_limited", retry_after_s=900.0) if late else None
+
+    teacher = ScriptedTeacher(script, concurrency=1)
+    found, _ = collect(teacher, ledger, [make_ask(i) for i in range(10)], clock=clock)
+    assert len(found) == 10
+    first, second = sent[make_ask(0).id]
+    assert second - first >= 900
+    assert found[-1][0] == make_ask(0)
+
+
+@pytest.mark.parametrize("cap", [{"max_calls": 50}, {"max_tokens": 50 * 30 + 420}])
+def test_a_budget_stops_cleanly_and_the_rest_can_be_asked_later(ledger, cap):
+    asks = [make_ask(i) for i in range(100)]
+    collect(ScriptedTeacher(), ledger, asks[90:])
+    teacher = ScriptedTeacher(concurrency=16)
+    found, asker = collect(teacher, ledger, asks, budget=Budget(**cap))
+    assert asker.budget.exhausted
+    assert 48 <= len(teacher.calls) <= 51
+    assert len(found) == len(teacher.calls) + 10  # what the ledger holds costs nothing
+    assert asker.budget.spent.calls == len(teacher.calls)
+    assert len(collect(ScriptedTeacher(), ledger, asks)[0]) == 100
+
+
+def test_failed_calls_spend_the_budget_but_refused_ones_do_not(ledger):
+    kinds = {0: "malformed", 1: "rate_limited", 2: "connection"}
+    teacher = ScriptedTeacher(
+        lambda ask, tries: error(kinds[len(teacher.calls) - 1]) if len(teacher.calls) <= 3 else None
+    )
+    _, asker = collect(teacher, ledger, [make_ask(1)])
+    assert asker.budget.spent.calls == 2
+
+
+@pytest.mark.parametrize("at", range(5, 100, 10))
+def test_stop_drains_what_is_in_flight_and_ends_the_iteration(ledger, at):
+    async def go():
+        async def slow():
+            await asyncio.sleep(0.003)
+
+        teacher = ScriptedTeacher(lambda ask, tries: slow())
+        asks = [make_ask(i) for i in range(200)]
+        found = []
+        async with Asker(teacher, ledger) as asker:
+            async for ask, _ in asker.answers(asks):
+                found.append(ask.id)
+                if len(found) == at:
+                    asker.stop()
+            assert asker.ended == "interrupted"
+        assert sorted(found) == sorted(teacher.calls)
+        assert at <= len(found) <= at + 2 * 9
+        assert set(ledger.replies(ask.id for ask in asks)) == set(found)
+
+    asyncio.run(go())
+
+
+def test_stop_does_not_wait_for_a_call_that_hangs_nor_for_a_backoff(ledger):
+    async def go():
+        async def hang():
+            await asyncio.sleep(3600)
+
+        waiting = make_ask(0).id
+
+        def script(ask, tries):
+            return error("rate_limited", retry_after_s=1e6) if ask.id == waiting else hang()
+
+        loop = asyncio.get_running_loop()
+        async with Asker(ScriptedTeacher(script), ledger, clock=FastClock(100)) as asker:
+            loop.call_later(0.05, asker.stop)
+            started = loop.time()
+            assert [found async for found in asker.answers(make_ask(i) for i in range(20))] == []
+            assert loop.time() - started < 0.05 + 10 / 100 + 0.2
+
+    asyncio.run(go())
+
+
+def test_a_ledger_that_cannot_be_written_stops_the_run(ledger):
+    asks = [make_ask(i) for i in range(300)]
+    record, written = ledger.record, []
+
+    def full(finished):
+        if len(written) > 50:
+            raise KgkitError("disk full")
+        record(finished)
+        written.extend(finished)
+
+    ledger.record = full
+    found = []
+
+    async def go():
+        async with Asker(ScriptedTeacher(), ledger) as asker:
+            async for ask, end in asker.answers(asks):
+                found.append((ask, end))
+
+    with pytest.raises(KgkitError, match="disk full"):
+        asyncio.run(go())
+    assert {ask.id for ask, _ in found} <= {ask.id for ask, _ in written}
+
+
+def test_a_broken_teacher_is_no_silent_loss(ledger):
+    def script(ask, tries):
+        raise ZeroDivisionError("a bug")
+
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        collect(ScriptedTeacher(script), ledger, [make_ask(i) for i in range(30)])
+
+
+def test_memory_does_not_grow_with_the_number_of_asks(ledger):
+    async def run(start, stop):
+        async with Asker(ScriptedTeacher(concurrency=32), ledger) as asker:
+            async for _ in asker.answers(make_ask(i) for i in range(start, stop)):
+                pass
+
+    def peak(start, stop):
+        gc.collect()
+        tracemalloc.start()
+        asyncio.run(run(start, stop))
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    small = peak(0, 500)
+    assert peak(10_000, 13_000) - small < 4_000_000
