@@ -20,10 +20,11 @@ _SHARE = 0.6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heading:
-    """The names of one column, 0-based: as shown, and the forms under which it may match."""
+    """The names of one column, 0-based: as shown, its lowest cell, and the forms under which it may match."""
 
     column: int
     shown: str
+    lowest: str
     forms: tuple[str, ...]
 
 
@@ -57,8 +58,11 @@ class Match:
         return f"row {self.header + 1} names {named}{marks if self.marked else ''}"
 
 
-def detect(sheet: Sheet, layouts: Layouts, *, wanted: str | None, where: str) -> Match:
-    """The layout of `sheet`, or `wanted` held against it. Raises TableError: what was found, what lacks."""
+def detect(sheet: Sheet, layouts: Layouts, *, wanted: str | None, where: str) -> Match | str:
+    """The layout of `sheet`, or `wanted` held against it; a text that says what lacks when none fits.
+
+    Raises TableError when two layouts fit equally well.
+    """
     names = [wanted] if wanted else [n for n, spec in layouts.by_name.items() if spec.detect]
     found: list[Match] = []
     nearest: list[Match] = []
@@ -72,7 +76,7 @@ def detect(sheet: Sheet, layouts: Layouts, *, wanted: str | None, where: str) ->
         elif matches:
             nearest.append(max(matches, key=lambda match: (-len(match.lacks), *_rank(match))))
     if not found:
-        raise TableError(f"{where}: {_no_match(sheet, nearest)}")
+        return _no_match(sheet, nearest)
     best = max(found, key=lambda match: (match.covered, match.affinity))
     draws = [m for m in found if (m.covered, m.affinity) == (best.covered, best.affinity)]
     if len(draws) > 1:
@@ -112,7 +116,7 @@ def _headings(upper: Sequence[str], lower: Sequence[str]) -> Iterator[Heading]:
         shown = (joined if bottom in twice else "") or bottom or top
         texts = [bottom, joined, top] if two else [bottom]
         forms = tuple(dict.fromkeys(heading_form(text) for text in texts if text))
-        yield Heading(column=column, shown=shown, forms=forms)
+        yield Heading(column=column, shown=shown, lowest=bottom, forms=forms)
 
 
 def _one_line(text: str) -> str:
@@ -164,7 +168,7 @@ def _fields(
         for heading in headings:
             if len(heading.forms) <= depth or heading.column in found.values():
                 continue
-            names = layouts.by_heading.get(heading.forms[depth], ())
+            names = layouts.fields_of(heading.forms[depth])
             open_names = [name for name in names if name in spec.fields and name not in found]
             open_names.sort(key=lambda name: layouts.kinds[name] != "rating")
             for name in open_names:
@@ -184,16 +188,23 @@ def _numeric(sample: list[list[str]], column: int, *, empty: bool) -> bool:
 
 
 def _marked(rest: list[Heading], sample: list[list[str]], layouts: Layouts) -> dict[int, str]:
-    """The columns whose cells are mostly marks or blank; {} when there is no mark at all."""
+    """The columns whose cells are mostly marks or blank, but for strays such as `?`.
+
+    {} when there is no mark at all, or one in the header, which then is no header.
+    """
     found: dict[int, str] = {}
     any_mark = False
+    if any(heading.lowest.casefold() in layouts.marks for heading in rest):
+        return {}
     for heading in rest:
         if layouts.ignored.intersection(heading.forms[:1]):
             continue
         column = heading.column
         texts = [row[column] for row in sample if column < len(row) and row[column]]
-        marks = sum(1 for text in texts if text.casefold() in layouts.marks)
-        if marks >= _SHARE * len(texts):
+        odd = [text for text in texts if text.casefold() not in layouts.marks]
+        marks = len(texts) - len(odd)
+        stray = marks and all(len(text) <= 3 and not text.isdigit() for text in odd)
+        if marks >= _SHARE * len(texts) or stray:
             found[column] = heading.shown
             any_mark = any_mark or marks > 0
     return found if any_mark else {}
@@ -213,15 +224,16 @@ def _affinity(names: Collection[str], spec: LayoutSpec) -> float:
 def _no_match(sheet: Sheet, nearest: list[Match]) -> str:
     width = max((len(row) for row in sheet.rows), default=0)
     size = f"{len(sheet.rows):,} rows x {width:,} columns"
-    if not nearest:
-        return f"holds no table ({size}); give it a row of headings"
     near = max(nearest, key=lambda match: (match.covered - len(match.lacks), *_rank(match)))
+    if not near.fields:
+        return (
+            f"no layout fits: none of the first {HEADER_WITHIN} of {size} holds a known heading; name the columns "
+            "as schemas/headings.yaml lists them"
+        )
     row = [text for text in sheet.rows[near.header] if text]
-    shown = ", ".join(repr(_one_line(text)[:40]) for text in row[:12]) + (
-        " ..." if len(row) > 12 else ""
-    )
+    shown = ", ".join(repr(_one_line(text)[:40]) for text in row[:12])
     return (
-        f"no layout fits ({size}). Row {near.header + 1} reads {shown}; nearest is {near.layout} "
-        f"({near.spec.says}), which lacks {' and '.join(near.lacks)}. Rename the headings "
+        f"no layout fits: row {near.header + 1} of {size} reads {shown}{' ...' if len(row) > 12 else ''}; nearest is "
+        f"{near.layout} ({near.spec.says}), which lacks {' and '.join(near.lacks)}. Rename the headings "
         "(schemas/headings.yaml lists what is known) or choose with --layout"
     )

@@ -72,6 +72,7 @@ class _HeadingsFile(BaseModel):
 
     version: int
     marks: _Marks
+    qualifiers: list[str]
     fields: dict[str, FieldSpec]
     ignored: list[str]
 
@@ -92,6 +93,14 @@ class Layouts:
     by_heading: Mapping[str, tuple[str, ...]]
     ignored: frozenset[str]
     marks: Mapping[str, Literal["Yes", "No"]]
+
+    qualifiers: frozenset[str]
+
+    def fields_of(self, form: str) -> tuple[str, ...]:
+        """The fields that a heading form may name, `potential cause` as `cause`; () if none."""
+        first, _, rest = form.partition(" ")
+        known = self.by_heading.get(form, ())
+        return known or (self.by_heading.get(rest, ()) if first in self.qualifiers else ())
 
     def require(self, name: str) -> LayoutSpec:
         """The layout `name`. Raises UsageError that lists the layouts there are."""
@@ -140,6 +149,7 @@ def read_layouts() -> Layouts:
         kinds={name: spec.kind for name, spec in headings.fields.items()},
         by_heading={form: tuple(dict.fromkeys(names)) for form, names in by_heading.items()},
         ignored=frozenset(heading_form(heading) for heading in headings.ignored),
+        qualifiers=frozenset(heading_form(word) for word in headings.qualifiers),
         marks={
             **{mark.casefold(): "Yes" for mark in headings.marks.yes},
             **{mark.casefold(): "No" for mark in headings.marks.no},

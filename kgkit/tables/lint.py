@@ -115,8 +115,11 @@ def _meant(shown: str) -> str:
     """`; did you mean 'failure mode'?` for a heading that is nearly a known one."""
     from rapidfuzz import fuzz, process
 
+    layouts = read_layouts()
+    if layouts.fields_of(heading_form(shown)):
+        return " here: another column has that meaning, or its cells do not suit it"
     best = process.extractOne(
-        heading_form(shown), list(read_layouts().by_heading), scorer=fuzz.ratio, score_cutoff=85
+        heading_form(shown), list(layouts.by_heading), scorer=fuzz.ratio, score_cutoff=85
     )
     return f"; did you mean {best[0]!r}?" if best else ""
 

@@ -225,11 +225,10 @@ def _matches(
             found[number] = left
             continue
         where = f"{text.name}, sheet {sheet.name}" if sheet.name else text.name
-        try:
-            found[number] = detect(sheet, layouts, wanted=layout, where=where)
-        except TableError as error:
-            errors.append(str(error))
-            found[number] = f"no layout fits: {error}"
+        match = detect(sheet, layouts, wanted=layout, where=where)
+        if isinstance(match, str):
+            errors.append(f"{where}: {match}")
+        found[number] = match
     if not any(isinstance(match, Match) for match in found.values()):
         raise TableError(
             "\n".join(errors) or f"{text.name}: has no sheet with cells; name the right file"

@@ -73,6 +73,11 @@ class SheetReading:
         """The layout's name, empty for a sheet that was left out."""
         return self.match.layout if self.match else ""
 
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """The headings of the columns that mean nothing to the layout, remarks and provenance included."""
+        return tuple(shown for _, shown in sorted(self.match.others.items())) if self.match else ()
+
     def rows(self) -> Iterator[TableRow]:
         """The rows that loaded, in the order of the sheet, made anew at each call."""
         if self.match is None:
@@ -255,6 +260,7 @@ class _Check:
             )
         self.needs = [(group, [c for _, c in group]) for group in needs]
         self.ratings = [c for n, c in match.fields.items() if layouts.kinds[n] == "rating"]
+        self.read = sorted({*match.fields.values(), *match.marked})
         self.filters = list(self._filters())
 
     def _filters(self) -> Iterator[tuple[str, int, frozenset[str]]]:
@@ -286,8 +292,9 @@ class _Check:
         return ""
 
     def _is_title(self, r: int) -> bool:
-        """One merged cell over several columns and nothing else."""
-        filled = [(r, c) for c, text in enumerate(self.sheet.rows[r]) if text]
+        """One merged cell over several columns and nothing else that the layout reads."""
+        row = self.sheet.rows[r]
+        filled = [(r, c) for c in self.read if c < len(row) and row[c]]
         anchors = {self.sheet.anchors.get(position, position) for position in filled}
         return len(filled) > 1 and len(anchors) == 1
 

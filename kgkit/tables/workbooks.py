@@ -48,7 +48,7 @@ def read_workbook(data: bytes, *, name: str) -> Iterator[Sheet]:
             f"{name}: is protected by a password; save a copy without one and load that"
         ) from error
     except (calamine.CalamineError, OSError, ValueError) as error:
-        raise TableError(f"{name}: is broken ({error}); {_SAVE_AGAIN}") from error
+        raise TableError(f"{name}: is broken ({_words(error)}); {_SAVE_AGAIN}") from error
 
 
 def _sheet(sheet: "CalamineSheet", *, hidden: bool, name: str) -> Sheet:
@@ -100,7 +100,9 @@ def read_parquet(data: bytes, *, name: str) -> list[list[str]]:
             ]
             rows.extend(map(list, zip(*columns, strict=True)))
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise TableError(f"{name}: is broken ({error}); write the Parquet file again") from error
+        raise TableError(
+            f"{name}: is broken ({_words(error)}); write the Parquet file again"
+        ) from error
     return rows
 
 
@@ -117,7 +119,7 @@ def _search(data: bytes, *, name: str) -> None:
     except TableError:
         raise
     except Exception as error:  # zipfile and zlib raise a dozen kinds on a broken archive
-        raise TableError(f"{name}: is a broken archive ({error}); {_SAVE_AGAIN}") from error
+        raise TableError(f"{name}: is a broken archive ({_words(error)}); {_SAVE_AGAIN}") from error
 
 
 def _search_old(data: bytes, *, name: str) -> None:
@@ -174,6 +176,10 @@ def _search_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, *, name: str
             f"{name}: {entry.filename} has cells out to row {last_row:,}, column {last_column:,} "
             f"(more than {MAX_CELLS:,} cells); delete the stray cells outside the table"
         )
+
+
+def _words(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _column(letters: bytes) -> int:
