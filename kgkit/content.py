@@ -4,9 +4,10 @@ Looked for in `$KGKIT_CONTENT`, then inside the installed wheel, then in the che
 a copy that lacks a folder falls back to the next place.
 """
 
+import shutil
 from pathlib import Path
 
-from kgkit.errors import ContentError
+from kgkit.errors import ContentError, UsageError
 from kgkit.settings import read_settings
 
 FOLDERS = ("schemas", "prompts", "corpora", "finetune", "evaluation")
@@ -32,8 +33,20 @@ def folder(name: str) -> Path:
 
 
 def path(*parts: str) -> Path:
-    """A file or folder below a content folder, e.g. path("schemas", "graph.yaml"). Raises ContentError."""
+    """A file or folder below a content folder, as in `path("schemas", "graph.yaml")`.
+
+    Raises ContentError if it is missing.
+    """
     found = folder(parts[0]).joinpath(*parts[1:])
     if not found.exists():
         raise ContentError(f"{found} is missing; copy it from a fresh `kgkit content copy DIR`")
     return found
+
+
+def copy_to(destination: Path) -> list[Path]:
+    """Copy every content folder to a new folder; the files written. Raises UsageError if it exists."""
+    if destination.exists():
+        raise UsageError(f"{destination} exists already; name a folder that does not")
+    for name in FOLDERS:
+        shutil.copytree(folder(name), destination / name)
+    return sorted(file for file in destination.rglob("*") if file.is_file())

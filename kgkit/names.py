@@ -50,6 +50,17 @@ def normal_form(name: str) -> str:
     return " ".join([*words[:-1], singular(words[-1])])
 
 
+def spoken(name: str) -> str:
+    """A class name as a sentence says it: `Electric motors` -> `electric motor`, `HVAC equipment` stays.
+
+    Enumerations (`Blowers and fans`) keep their plurals.
+    """
+    words = [word if word.isupper() and len(word) > 1 else word.lower() for word in name.split()]
+    if len(words) > 1 and {"and", "&", "or"} & set(words):
+        return " ".join(words)
+    return " ".join([*words[:-1], singular(words[-1])]) if words else name
+
+
 def sensor_form(name: str) -> str:
     """Normal form of a sensor: also drops brackets and the word sensor, and resolves abbreviations.
 

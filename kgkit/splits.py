@@ -39,6 +39,7 @@ class Split:
         self.name = name
         self.held_out = tuple(spec.held_out)
         self.dev = tuple(spec.dev)
+        self._families = families
         self._family = {
             asset_id(asset): family for family, assets in families.items() for asset in assets
         }
@@ -46,6 +47,10 @@ class Split:
     def family(self, asset: str) -> str:
         """The asset's family; an asset that no family lists is its own."""
         return self._family.get(asset_id(asset), asset_id(asset))
+
+    def held_out_names(self) -> list[str]:
+        """Every name that the file lists for the held-out families."""
+        return sorted(name for family in self.held_out for name in self._families[family])
 
     def side(self, asset: str) -> Side:
         """Which side of the split the asset stands on."""

@@ -172,6 +172,14 @@ class Ledger:
         ):
             yield stage, Failure(ask_id=ask_id, kind=kind, message=message)
 
+    def average_seconds(self) -> float | None:
+        """Mean seconds of the last 1,000 replies that took time at all, None if there are none."""
+        rows = self._read(
+            "SELECT avg(seconds) FROM (SELECT seconds FROM replies WHERE seconds > 0 ORDER BY n DESC LIMIT 1000)"
+        )
+        seconds = rows[0][0]
+        return None if seconds is None else float(seconds)
+
     # --- outcomes ---------------------------------------------------------------------------------
 
     def replace_outcomes(self, stage: str, asset: str, rows: Iterable[Outcome]) -> None:

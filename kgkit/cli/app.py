@@ -1,0 +1,88 @@
+"""The command tree, the global options, and how an error becomes one line and an exit code."""
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from kgkit.cli import expansion, graph, services, tables
+from kgkit.cli.session import GlobalOptions
+from kgkit.errors import KgkitError
+
+
+class _Commands(TyperGroup):
+    """Turns what the user can mend into one line on stderr; `-v` adds the traceback."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - typer's own signature
+        try:
+            return super().invoke(ctx)
+        except KgkitError as error:
+            _say(error, ctx)
+            raise SystemExit(error.exit_code) from error
+        except KeyboardInterrupt:
+            typer.echo("interrupted: run the same command again to go on", err=True)
+            raise SystemExit(130) from None
+
+
+def _say(error: KgkitError, ctx: Any) -> None:  # noqa: ANN401 - typer's context
+    options = ctx.obj
+    if isinstance(options, GlobalOptions) and options.verbose:
+        traceback.print_exception(error, file=sys.stderr)
+    typer.echo(f"kgkit: {error}", err=True)
+
+
+app = typer.Typer(
+    name="kgkit",
+    cls=_Commands,
+    help="From reliability tables to a knowledge graph, a corpus and a model that knows your plant.",
+    epilog="Start with: kgkit load && kgkit expand --asset pump && kgkit export corpus",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from kgkit import __version__
+
+        typer.echo(f"kgkit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _global_options(
+    context: typer.Context,
+    workspace: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of tables, ledger and graph. [default: $KGKIT_WORKSPACE, else ./kgkit-work]"
+        ),
+    ] = None,
+    store: Annotated[
+        str | None, typer.Option(help="ladybug (a file in the workspace) or neo4j://host:7687")
+    ] = None,
+    teacher: Annotated[
+        str | None, typer.Option(help="reference, local:NAME-or-DIR, or http://host/v1")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Tracebacks and details on stderr.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no hints.")] = False,
+    version: Annotated[  # noqa: ARG001 - typer calls _version
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    context.obj = GlobalOptions(
+        workspace=workspace, store=store, teacher=teacher, json=json, verbose=verbose, quiet=quiet
+    )
+
+
+tables.add_to(app)
+expansion.add_to(app)
+graph.add_to(app)
+services.add_to(app)

@@ -1,0 +1,256 @@
+"""`query`, `export`, `status`, `trace`, `rebuild`: look into the graph, take corpora out of it, make it again."""
+
+import functools
+from pathlib import Path
+from typing import Annotated, Literal, cast
+
+import typer
+
+from kgkit.cli.output import hint, print_json, print_table, say
+from kgkit.cli.session import find_workspace, options_of, reading, writing
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(query)
+    app.command()(export)
+    app.command()(status)
+    app.command()(trace)
+    app.command()(rebuild)
+
+
+def query(
+    context: typer.Context,
+    cypher: Annotated[str, typer.Argument(help="Any Cypher; `-` reads it from standard input.")],
+    param: Annotated[
+        list[str] | None, typer.Option(help="name=value for $name; a JSON value, else a text.")
+    ] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Allow the statement to change the graph.")
+    ] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="CSV on stdout.")] = False,
+) -> None:
+    """Run Cypher and print the rows; read-only unless --write.
+
+    Example: kgkit query "MATCH (a:Asset)-[:EXPERIENCES]->(f:FailureMode) WHERE a.id = $asset RETURN f.name" --param asset=pump
+    """
+    import sys
+
+    options = options_of(context)
+    text = sys.stdin.read() if cypher == "-" else cypher
+    with writing(options) if write else reading(options) as derivation:
+        rows = derivation.graph.query(text, _parameters(param or []), write=write)
+    if options.json:
+        print_json({"columns": list(rows.columns), "rows": [list(row) for row in rows.rows]})
+    elif csv:
+        import csv as csv_module
+
+        table = csv_module.writer(sys.stdout)
+        table.writerow(rows.columns)
+        table.writerows(rows.rows)
+    elif rows.columns:
+        print_table(rows.columns, rows.rows)
+        hint(options, f"{len(rows.rows)} rows")
+
+
+def _parameters(given: list[str]) -> dict[str, str | int | float | bool | list[str] | None]:
+    import json
+
+    from kgkit.errors import UsageError
+
+    found: dict[str, str | int | float | bool | list[str] | None] = {}
+    for one in given:
+        name, equals, value = one.partition("=")
+        if not equals:
+            raise UsageError(f"--param {one}: write it as name=value")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
+
+
+def export(
+    context: typer.Context,
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A new folder, or one of an earlier export.")
+    ],
+    format_: Annotated[
+        Literal["hf", "jsonl"], typer.Option("--format", help="hf: Parquet for datasets.")
+    ] = "hf",
+    only: Annotated[list[str] | None, typer.Option(help="This corpus alone; repeatable.")] = None,
+    split: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="train, validation, test (held-out rows of tables); default the first two."
+        ),
+    ] = None,
+) -> None:
+    """Corpora -> files with a dataset card.
+
+    Example: kgkit export corpus, then datasets.load_dataset("corpus", "kd_base")
+    """
+    from kgkit.corpora.export import export as export_corpora
+    from kgkit.corpora.rows import SIDES, SplitName
+    from kgkit.errors import UsageError
+
+    options = options_of(context)
+    splits = split or ["train", "validation"]
+    for name in splits:
+        if name not in SIDES.values():
+            raise UsageError(f"--split {name}: use train, validation or test")
+    with reading(options) as derivation:
+        written = export_corpora(
+            folder,
+            graph=derivation.graph,
+            ledger=derivation.ledger,
+            split=derivation.split,
+            format_=format_,
+            only=only or (),
+            splits=cast("list[SplitName]", splits),
+        )
+    if options.json:
+        print_json({**written.as_json(), "folder": str(folder)})
+        return
+    print_table(
+        ["config", "split", "rows", "file"],
+        [
+            (name, part, parts[part].rows, parts[part].path)
+            for name, parts in written.parts.items()
+            for part in parts
+        ],
+    )
+    say(f"{folder}: searched {written.checked} texts for held-out assets, found none")
+    if format_ == "hf":
+        first = next(iter(written.parts))
+        hint(
+            options,
+            f"next: python -c \"import datasets; print(datasets.load_dataset('{folder}', '{first}'))\"",
+        )
+
+
+def status(context: typer.Context) -> None:
+    """What the workspace holds, what ran, what is left, what to review.
+
+    Example: kgkit status --json
+    """
+    from kgkit.corpora.status import status as read_status
+
+    options = options_of(context)
+    with reading(options) as derivation:
+        found = read_status(
+            derivation.workspace,
+            graph=derivation.graph,
+            ledger=derivation.ledger,
+            split=derivation.split,
+        )
+    if options.json:
+        print_json(found.as_json())
+        return
+    say(
+        f"workspace {find_workspace(options).root}; store {derivation.graph.uri}; split {derivation.split.name}"
+    )
+    print_table(
+        ["table", "layout", "role"],
+        [(t.name, t.layout or "detected", t.role) for t in found.tables],
+    )
+    print_table(
+        ["asset", "side", "failure modes", "sensors", "passages"],
+        [(a.id, a.side, a.failure_modes, a.sensors, a.passages) for a in found.assets],
+    )
+    print_table(
+        ["stage", "asked", "replied", "accepted", "rejected", "failed", "tokens in", "tokens out"],
+        [
+            (
+                s.stage,
+                s.asked,
+                s.replied,
+                s.accepted,
+                dict(s.rejected),
+                dict(s.failed),
+                s.tokens_in,
+                s.tokens_out,
+            )
+            for s in found.stages
+        ],
+    )
+    if found.review:
+        say(
+            f"{len(found.review)} pairs of sensor names look alike and were kept apart; are they the same?"
+        )
+        print_table(["name", "name", "alike (0-100)"], found.review[:20])
+
+
+def trace(
+    context: typer.Context,
+    id_: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="Id of a passage or an ask, or a relevance edge ASSET/SENSOR/FAILURE-MODE.",
+        ),
+    ] = "",
+    forward: Annotated[
+        str | None,
+        typer.Option(help="The other way: FILE:ROW:COL, with 1-based numbers or a column letter."),
+    ] = None,
+) -> None:
+    """A passage, an ask or an edge back to its prompt, reply and table cells; or everything that rests on a cell.
+
+    Example: kgkit trace --forward iso17359/pump.csv:5:D
+    """
+    from kgkit.corpora import lineage
+    from kgkit.errors import UsageError
+
+    options = options_of(context)
+    if bool(id_) == bool(forward):
+        raise UsageError("give either an ID or --forward FILE:ROW:COL")
+    with reading(options) as derivation:
+        look = (
+            functools.partial(lineage.forward, forward)
+            if forward
+            else functools.partial(lineage.back, id_)
+        )
+        chain = look(
+            graph=derivation.graph, ledger=derivation.ledger, workspace=derivation.workspace
+        )
+    if options.json:
+        print_json({"chain": chain})
+        return
+    for link in chain:
+        say(f"{link['what']}: {link['id']}")
+        for name, value in link.items():
+            if name not in ("what", "id") and value not in (None, "", [], {}):
+                shown = str(value)
+                say(
+                    f"    {name}: {shown}"
+                    if "\n" not in shown
+                    else f"    {name}:\n" + _indented(shown)
+                )
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"        {line}" for line in text.splitlines())
+
+
+def rebuild(context: typer.Context) -> None:
+    """Make the graph again from tables and ledger, with no teacher call, and say whether it is the same.
+
+    Example: kgkit rebuild
+    """
+    from kgkit import derive
+
+    options = options_of(context)
+    with writing(options) as derivation:
+        before, after = derive.rebuild(derivation)
+    if options.json:
+        print_json({"equal": before == after, "before": before, "after": after})
+    else:
+        say(
+            "equal"
+            if before == after
+            else "different: the graph had been changed, or tables or splits were"
+        )
+        say(f"before {before}\nafter  {after}")
+    if before != after:
+        raise typer.Exit(1)

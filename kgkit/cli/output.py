@@ -1,0 +1,48 @@
+"""How results and hints are printed: the result on stdout, everything else on stderr."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+
+import typer
+
+from kgkit.cli.session import GlobalOptions
+
+
+def print_json(document: Mapping[str, object]) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=1, default=str) + "\n")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A plain table on stdout, as wide as the terminal; full width when stdout is no terminal."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(Text(column), overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_cell(value)) for value in row))
+    terminal = sys.stdout.isatty()
+    Console(width=None if terminal else 240, highlight=False).print(table)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, (list, dict)):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)
+
+
+def say(line: str) -> None:
+    """A line of the result on stdout, for people."""
+    typer.echo(line)
+
+
+def hint(options: GlobalOptions, line: str) -> None:
+    """A line for people on stderr; silent with -q."""
+    if not options.quiet:
+        typer.echo(line, err=True)

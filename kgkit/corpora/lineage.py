@@ -1,0 +1,255 @@
+"""Trace anything back to its cells, prompt and reply, and a cell forward to all that rests on it."""
+
+import re
+from pathlib import Path
+
+from kgkit.errors import UsageError
+from kgkit.graph.store import GraphStore
+from kgkit.names import asset_id, failure_mode_id, sensor_id
+from kgkit.records import SourceRef
+from kgkit.tables import read_tables
+from kgkit.teacher.ledger import Ledger
+from kgkit.workspace import Workspace
+
+Link = dict[str, object]
+"""One step of a chain: `what` it is, its `id`, and what is known about it."""
+
+
+def back(id_: str, *, graph: GraphStore, ledger: Ledger, workspace: Workspace) -> list[Link]:
+    """From a passage id, an ask id or `asset/sensor/failure-mode` to ask, reply, edges and cells.
+
+    Raises UsageError if there is no such thing.
+    """
+    parts = id_.split("/")
+    if len(parts) == 3:
+        return _from_edge(parts[0], parts[1], parts[2], graph, ledger, workspace)
+    passages = graph.query(
+        "MATCH (p:Passage) WHERE p.id = $id RETURN p.text AS text, p.kind AS kind, p.ask AS ask, p.asset AS asset,"
+        " p.part AS part, p.sensor AS sensor, p.failure_mode AS mode, p.split AS split",
+        {"id": id_},
+    ).dicts()
+    if passages:
+        found = passages[0]
+        link: Link = {
+            "what": "passage",
+            "id": id_,
+            "kind": found["kind"],
+            "split": found["split"],
+            "text": found["text"],
+        }
+        subject = (str(found["asset"]), _text(found["sensor"]), _text(found["mode"]))
+        return [link, *_ask(str(found["ask"]), ledger), *_edges(*subject, graph, ledger, workspace)]
+    ask = ledger.ask(id_)
+    if ask is None:
+        raise UsageError(
+            f"nothing has the id {id_}: give a passage's or an ask's id (columns `id` and `ask` of an export) or "
+            "ASSET/SENSOR/FAILURE-MODE"
+        )
+    made = graph.query("MATCH (p:Passage) WHERE p.ask = $ask RETURN p.id", {"ask": id_}).rows
+    subject = (ask.subject.asset, ask.subject.sensor or "", ask.subject.failure_mode or "")
+    return [
+        *_ask(id_, ledger),
+        *({"what": "passage", "id": passage} for (passage,) in made),
+        *_edges(*subject, graph, ledger, workspace),
+    ]
+
+
+def forward(cell: str, *, graph: GraphStore, ledger: Ledger, workspace: Workspace) -> list[Link]:
+    """From FILE:ROW:COL (or FILE#SHEET:ROW:COL; COL a number or letters) to edges, asks and passages.
+
+    Raises UsageError for another form or an unknown file.
+    """
+    source = _cell(cell, workspace)
+    chain = _cells([source], workspace)
+    asks: dict[str, None] = {}
+    for type_, start, end, extra in (
+        ("EXPERIENCES", "Asset", "FailureMode", "a.id"),
+        ("MONITORED_BY", "Asset", "Sensor", "a.id"),
+        ("RELEVANT_TO", "Sensor", "FailureMode", "r.asset"),
+    ):
+        rows = graph.query(
+            f"MATCH (a:{start})-[r:{type_}]->(b:{end}) WHERE $cell IN r.sources"
+            f" RETURN a.id AS head, b.id AS tail, {extra} AS asset ORDER BY asset, head, tail",
+            {"cell": source},
+        ).dicts()
+        for row in rows:
+            chain.append(
+                {
+                    "what": f"edge {type_}",
+                    "id": f"{row['head']} -> {row['tail']}",
+                    "asset": row["asset"],
+                }
+            )
+            asset = str(row["asset"])
+            sensor = (
+                str(row["head"] if start == "Sensor" else row["tail"])
+                if type_ != "EXPERIENCES"
+                else None
+            )
+            mode = str(row["tail"]) if type_ != "MONITORED_BY" else None
+            for ask in ledger.asks(asset=asset):
+                touched = (sensor is None or ask.subject.sensor == sensor) and (
+                    mode is None or ask.subject.failure_mode == mode
+                )
+                if touched and (sensor or mode):
+                    asks.setdefault(ask.id)
+    for ask_id in asks:
+        chain += _ask(ask_id, ledger, brief=True)
+        made = graph.query(
+            "MATCH (p:Passage) WHERE p.ask = $ask RETURN p.id, p.name", {"ask": ask_id}
+        ).rows
+        chain += [{"what": "passage", "id": passage, "about": name} for passage, name in made]
+    return chain
+
+
+def _from_edge(
+    asset: str, sensor: str, mode: str, graph: GraphStore, ledger: Ledger, workspace: Workspace
+) -> list[Link]:
+    subject = (asset_id(asset), sensor_id(sensor), failure_mode_id(mode))
+    chain = _edges(*subject, graph, ledger, workspace)
+    if not any(link["what"] == "edge RELEVANT_TO" for link in chain):
+        raise UsageError(f"nothing is known about {'/'.join(subject)}; `kgkit query` shows what is")
+    return chain
+
+
+def _edges(
+    asset: str, sensor: str, mode: str, graph: GraphStore, ledger: Ledger, workspace: Workspace
+) -> list[Link]:
+    """The edges that a subject rests on, each followed by its ask and its cells."""
+    wanted = [
+        (
+            "MONITORED_BY",
+            "MATCH (a:Asset {id: $asset})-[r:MONITORED_BY]->(b:Sensor {id: $sensor})",
+            bool(sensor),
+        ),
+        (
+            "EXPERIENCES",
+            "MATCH (a:Asset {id: $asset})-[r:EXPERIENCES]->(b:FailureMode {id: $mode})",
+            bool(mode),
+        ),
+        (
+            "RELEVANT_TO",
+            "MATCH (a:Sensor {id: $sensor})-[r:RELEVANT_TO {asset: $asset}]->(b:FailureMode {id: $mode})",
+            bool(sensor and mode),
+        ),
+    ]
+    chain: list[Link] = []
+    for type_, match, applies in wanted:
+        if not applies:
+            continue
+        given = {"asset": asset, "sensor": sensor, "mode": mode}
+        parameters = {name: value for name, value in given.items() if f"${name}" in match}
+        extra = ", r.label AS label, r.reason AS reason" if type_ == "RELEVANT_TO" else ""
+        for row in graph.query(
+            f"{match} RETURN a.id AS head, b.id AS tail, r.origin AS origin, r.sources AS sources, r.ask AS ask{extra}",
+            parameters,
+        ).dicts():
+            sources = row["sources"] if isinstance(row["sources"], list) else []
+            known = {name: row[name] for name in ("origin", "label", "reason") if row.get(name)}
+            chain.append(
+                {
+                    "what": f"edge {type_}",
+                    "id": f"{row['head']} -> {row['tail']}",
+                    "asset": asset,
+                    **known,
+                }
+            )
+            chain += _ask(str(row["ask"]), ledger) if row["ask"] else []
+            chain += _cells([str(source) for source in sources], workspace)
+    return chain
+
+
+def _ask(ask_id: str, ledger: Ledger, *, brief: bool = False) -> list[Link]:
+    ask, reply = ledger.ask(ask_id), ledger.reply(ask_id)
+    if ask is None:
+        return []
+    link: Link = {
+        "what": "ask",
+        "id": ask_id,
+        "stage": ask.stage,
+        "prompt": f"{ask.prompt} version {ask.prompt_version}",
+    }
+    if not brief:
+        link |= {
+            "model": ask.model,
+            "temperature": ask.sampling.temperature,
+            "max_tokens": ask.sampling.max_tokens,
+            "sample": ask.sampling.number,
+            "messages": "\n".join(f"{message.role}: {message.content}" for message in ask.messages),
+        }
+    if reply is None or brief:
+        return [link]
+    return [
+        link,
+        {
+            "what": "reply",
+            "id": ask_id,
+            "model": reply.model,
+            "finish_reason": reply.finish_reason,
+            "tokens": f"{reply.tokens_in} in, {reply.tokens_out} out",
+            "text": reply.text,
+        },
+    ]
+
+
+def _cells(sources: list[str], workspace: Workspace) -> list[Link]:
+    """Each cell with its file's origin and its text as the workspace's copy has it."""
+    texts = _texts(sources, workspace)
+    tables = {table.name: table for table in workspace.tables()}
+    chain: list[Link] = []
+    for source in sources:
+        table = tables.get(re.split("[#!]", source)[0])
+        link: Link = {"what": "cell", "id": source, "text": texts.get(source, "")}
+        if table is not None:
+            link |= {"file": table.origin, "sha256": table.sha256}
+        chain.append(link)
+    return chain
+
+
+def _texts(sources: list[str], workspace: Workspace) -> dict[str, str]:
+    """Cell address -> its text, read from the workspace's copies."""
+    wanted = set(sources)
+    files = {re.split("[#!]", source)[0] for source in sources}
+    found: dict[str, str] = {}
+    for table in workspace.tables():
+        if table.name not in files:
+            continue
+        path = workspace.table_path(table)
+        reading = read_tables(
+            [path], layout=table.layout, sheet=table.sheet, tiers=None, names={path: table.name}
+        )
+        for row in reading.rows():
+            for cell in row.cells.values():
+                if str(cell.source) in wanted:
+                    found[str(cell.source)] = cell.text
+    return found
+
+
+def _cell(cell: str, workspace: Workspace) -> str:
+    """FILE[#SHEET]:ROW:COL as the address that `sources` hold."""
+    match = re.fullmatch(
+        r"(?P<file>[^:#]+)(?:#(?P<sheet>[^:]*))?:(?P<row>\d+):(?P<column>\d+|[A-Za-z]+)", cell
+    )
+    if match is None:
+        raise UsageError(
+            f"--forward {cell}: write FILE:ROW:COL, for instance iso17359/pump.csv:5:D"
+        )
+    names = [table.name for table in workspace.tables()]
+    same = [name for name in names if name == match["file"] or Path(name).name == match["file"]]
+    if not same:
+        raise UsageError(f"no loaded table is called {match['file']}; there are {', '.join(names)}")
+    column = int(match["column"]) if match["column"].isdigit() else _number(match["column"])
+    return str(
+        SourceRef(file=same[0], sheet=match["sheet"] or "", row=int(match["row"]), column=column)
+    )
+
+
+def _number(letters: str) -> int:
+    number = 0
+    for letter in letters.upper():
+        number = number * 26 + ord(letter) - ord("A") + 1
+    return number
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""

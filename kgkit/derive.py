@@ -1,0 +1,305 @@
+"""The graph is a function of the tables and the ledger. Bring it up to date, or make it anew, with no teacher call.
+
+Every command that reads or extends the graph goes through `bring_up_to_date`: so a second store, an interrupted
+run and an edited table all end in the same graph, byte for byte.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+from kgkit import __version__
+from kgkit.errors import KgkitError, UsageError
+from kgkit.expand.facts import reference_facts
+from kgkit.expand.run import expand, withdraw
+from kgkit.expand.scope import Assets, Options, Scope, part_scope
+from kgkit.graph import reading, written
+from kgkit.graph.build import build
+from kgkit.graph.dump import dump_sha256
+from kgkit.graph.store import GraphStore
+from kgkit.records import (
+    Ask,
+    Edge,
+    EdgeKey,
+    Failure,
+    Node,
+    NodeKey,
+    Reply,
+    Role,
+    Subgraph,
+    Subject,
+    digest,
+)
+from kgkit.splits import Split
+from kgkit.stages import Profile, Stage, StageRun
+from kgkit.tables import FileReading, TableReading, read_tables
+from kgkit.teacher.ledger import Ledger
+from kgkit.teacher.reference import NAME as REFERENCE
+from kgkit.teacher.reference import ReferenceTeacher
+from kgkit.workspace import LoadedTable, Workspace, free_name
+
+_SCOPE = "scope/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Derivation:
+    """The open parts of a workspace that its graph is made from, and the graph."""
+
+    workspace: Workspace
+    ledger: Ledger
+    graph: GraphStore
+    split: Split
+
+    def assets(self) -> Assets:
+        """All assets of the graph under this split."""
+        return Assets(reading.assets(self.graph, role=None), self.split)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What bringing the table side up to date did: items written and removed."""
+
+    written: int
+    removed: int
+
+
+class FromLedger:
+    """Answers from the ledger alone: what was never answered stays to do."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def answers(self, asks: Iterable[Ask]) -> AsyncIterator[tuple[Ask, Reply | Failure]]:
+        """The asks that have a reply, with it."""
+        wanted = list(asks)
+        found = self._ledger.replies(ask.id for ask in wanted)
+        for ask in wanted:
+            if ask.id in found:
+                yield ask, found[ask.id]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedProfile:
+    """A teacher as an earlier run saw it: enough to plan the same asks without it."""
+
+    name: str
+    model: str
+    structured: bool
+    logprobs: bool
+
+    def identity(self, subject: Subject) -> str:  # noqa: ARG002 - a served model is the same for every subject
+        """The model that was served."""
+        return self.model
+
+
+def read_workspace_tables(workspace: Workspace) -> TableReading:
+    """Read every table of the workspace from its own copies. Raises KgkitError if a copy was changed."""
+    files: list[FileReading] = []
+    for table in workspace.tables():
+        path = workspace.table_path(table)
+        reading_ = read_tables(
+            [path],
+            layout=table.layout,
+            role=table.role,
+            sheet=table.sheet,
+            tiers=None if table.tiers is None else frozenset(table.tiers),
+            names={path: table.name},
+        )
+        files.extend(reading_.files)
+        if files[-1].sha256 != table.sha256:
+            raise KgkitError(f"{path} was changed by hand: load {table.name} again")
+    return TableReading(files=tuple(files))
+
+
+def record_scope(ledger: Ledger, scope: Scope, profile: Profile) -> None:
+    """Note that `scope` is expanded with this teacher, so that it can be made again. The last one counts."""
+    kept: dict[str, object] = {"name": profile.name}
+    if profile.name != REFERENCE:
+        model = profile.identity(Subject(asset=scope.asset))
+        kept |= {"model": model, "structured": profile.structured, "logprobs": profile.logprobs}
+    value = {
+        "asset": scope.asset,
+        "part": scope.part_id,
+        "options": asdict(replace(scope.options, depth=1)),
+        "profile": kept,
+    }
+    if ledger.meta(_SCOPE + scope.key.id) != value:
+        ledger.set_meta(_SCOPE + scope.key.id, value)
+
+
+def bring_up_to_date(derivation: Derivation, *, but: Iterable[str] = ()) -> Changes | None:
+    """Make the graph equal to what tables and ledger say; None if it was so already.
+
+    Scopes whose id is in `but` are left as they are: the caller is about to run them.
+    """
+    ledger, graph = derivation.ledger, derivation.graph
+    state = _inputs(derivation)
+    if ledger.meta(_at(graph)) == state:
+        return None
+    desired = build(read_workspace_tables(derivation.workspace).rows(), split=derivation.split)
+    changes = _sync_tables(graph, desired)
+    asyncio.run(_replay(derivation, but=frozenset(but)))
+    ledger.set_meta(_at(graph), state)
+    return changes
+
+
+def begin_change(derivation: Derivation) -> None:
+    """Say that the graph is about to change: until `end_change` it counts as not up to date."""
+    revision = derivation.ledger.meta("revision")
+    derivation.ledger.set_meta("revision", (revision if isinstance(revision, int) else 0) + 1)
+
+
+def end_change(derivation: Derivation) -> None:
+    """Say that the graph of this store holds everything again."""
+    derivation.ledger.set_meta(_at(derivation.graph), _inputs(derivation))
+
+
+def rebuild(derivation: Derivation) -> tuple[str, str]:
+    """Throw the graph away and make it again from tables and ledger: sha256 of the dump before and after."""
+    before = dump_sha256(derivation.graph)
+    derivation.graph.clear()
+    derivation.ledger.set_meta(_at(derivation.graph), None)
+    bring_up_to_date(derivation)
+    return before, dump_sha256(derivation.graph)
+
+
+def _at(graph: GraphStore) -> str:
+    return f"at {graph.uri}"
+
+
+def _inputs(derivation: Derivation) -> str:
+    """A digest of all that the graph is made from, but for the replies: these change with `revision`."""
+    return digest([
+        __version__,
+        derivation.split.name,
+        [[table.name, table.sha256, table.layout, table.role, table.sheet, table.tiers] for table in derivation.workspace.tables()],
+        derivation.ledger.meta("revision"),
+    ])  # fmt: skip
+
+
+def _sync_tables(graph: GraphStore, desired: Subgraph) -> Changes:
+    """Write what is new or different on the table side of the graph, remove what no table says any more."""
+    nodes = {node.key: node for node in desired.nodes}
+    edges = {edge.key: edge for edge in desired.edges}
+    same: set[NodeKey | EdgeKey] = set()
+    gone_nodes: list[NodeKey] = []
+    gone_edges: list[EdgeKey] = []
+    for item in written.table_items(graph):
+        wanted = nodes.get(item.key) if isinstance(item, Node) else edges.get(item.key)
+        if wanted is not None and _present(wanted.properties) == _present(item.properties):
+            same.add(item.key)
+        elif wanted is None and isinstance(item, Node):
+            gone_nodes.append(item.key)
+        elif wanted is None and isinstance(item, Edge):
+            gone_edges.append(item.key)
+    new_nodes = tuple(node for key, node in nodes.items() if key not in same)
+    new_edges = tuple(edge for key, edge in edges.items() if key not in same)
+    graph.delete(nodes=gone_nodes, edges=gone_edges)
+    graph.merge(Subgraph(nodes=new_nodes, edges=new_edges))
+    return Changes(
+        written=len(new_nodes) + len(new_edges), removed=len(gone_nodes) + len(gone_edges)
+    )
+
+
+def _present(properties: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in properties.items() if value not in (None, [])}
+
+
+async def _replay(derivation: Derivation, *, but: frozenset[str]) -> None:
+    """Make every recorded scope again from the ledger; withdraw those that may not or cannot be any more."""
+    assets = derivation.assets()
+    by_teacher: dict[str, tuple[dict[str, Any], list[Scope]]] = {}
+    for key, value in derivation.ledger.meta_items(_SCOPE).items():
+        if key.removeprefix(_SCOPE) in but:
+            continue
+        recorded = cast("dict[str, Any]", value)
+        scope = _recorded_scope(recorded, derivation.graph, assets)
+        if scope is None:
+            withdraw(recorded["asset"], recorded["part"], graph=derivation.graph)
+        else:
+            _, scopes = by_teacher.setdefault(
+                digest(recorded["profile"]), (recorded["profile"], [])
+            )
+            scopes.append(scope)
+    for _, (profile, scopes) in sorted(by_teacher.items()):
+        await expand(
+            scopes,
+            assets=assets,
+            graph=derivation.graph,
+            profile=_recorded_profile(profile, derivation.graph, assets),
+            answers=FromLedger(derivation.ledger),
+            on_stage=outcomes_to(derivation.ledger),
+        )
+
+
+def _recorded_scope(recorded: dict[str, Any], graph: GraphStore, assets: Assets) -> Scope | None:
+    """The scope as it is today; None if its asset is held out or gone, or the part is."""
+    row = assets.rows.get(recorded["asset"])
+    if row is None or assets.split.side(row.name) == "held_out":
+        return None
+    scope = assets.scope(row.id, Options(**recorded["options"]))
+    if recorded["part"] is None:
+        return scope
+    parts = [part for part in reading.parts_of(graph, row.id) if part.id == recorded["part"]]
+    return part_scope(parts[0], scope) if parts else None
+
+
+def _recorded_profile(profile: dict[str, Any], graph: GraphStore, assets: Assets) -> Profile:
+    if profile["name"] == REFERENCE:
+        return ReferenceTeacher(reference_facts(graph, assets))
+    return RecordedProfile(**profile)
+
+
+def outcomes_to(ledger: Ledger) -> Callable[[Scope, Stage, StageRun], None]:
+    """A hook that keeps each stage's outcomes in the ledger, where `status` finds them."""
+
+    def keep(scope: Scope, stage: Stage, run: StageRun) -> None:
+        ledger.replace_outcomes(stage.name, scope.key.id, run.outcomes)
+
+    return keep
+
+
+def take(
+    derivation: Derivation,
+    read: TableReading,
+    *,
+    layout: str | None,
+    role: Role,
+    sheet: str | None,
+    tiers: frozenset[str],
+    starter: bool,
+) -> None:
+    """Take freshly read files into the workspace's tables; a file from the same place is replaced.
+
+    The other arguments say how the files were read, so that they can be read again.
+    """
+    workspace = derivation.workspace
+    tables = {table.name: table for table in workspace.tables()}
+    paths: dict[str, Path] = {}
+    for file in read.files:
+        origin = f"starter:{file.name}" if starter else str(file.path.resolve())
+        name = free_name(file.name, origin, tables.values())
+        tables[name] = LoadedTable(
+            name=name,
+            origin=origin,
+            sha256=file.sha256,
+            layout=layout,
+            role=role,
+            sheet=sheet,
+            tiers=tuple(sorted(tiers)),
+        )
+        paths[name] = file.path
+    workspace.put_tables(tables.values(), paths)
+
+
+def remove_table(derivation: Derivation, name: str) -> None:
+    """Take a table out of the workspace. Raises UsageError if it is not there."""
+    tables = {table.name: table for table in derivation.workspace.tables()}
+    if name not in tables:
+        raise UsageError(
+            f"no loaded table is called {name}; there are {', '.join(tables) or 'none'}"
+        )
+    del tables[name]
+    derivation.workspace.put_tables(tables.values(), {})

@@ -1,0 +1,107 @@
+"""Sensor discovery: one ask per scope; a list of names becomes Sensor nodes and MONITORED_BY edges.
+
+Names are resolved by their normal form alone (case, plural, brackets, abbreviations, the word sensor), never by
+likeness: near matches stay apart and are listed by `kgkit status` for a person to review.
+"""
+
+import re
+from collections.abc import Iterator
+
+from kgkit.expand import checks
+from kgkit.expand.scope import Scope
+from kgkit.graph import written
+from kgkit.graph.store import GraphStore
+from kgkit.names import asset_id, plain, sensor_form, sensor_id
+from kgkit.records import Ask, Edge, EdgeKey, Node, NodeKey, Reply, Subgraph, Subject
+from kgkit.stages import BadReply, Profile, Settled, make_ask, union
+
+_ITEM = re.compile(r"^\s*(?:\d{1,3}[.)]|[-*•])\s*(.+?)\s*$")
+_TAIL = re.compile(r"\s*(?::|\s[-\u2013\u2014]\s).*$")
+_MAX_NAME_WORDS = 8
+
+
+class DiscoverSensors:
+    """The stage for one scope. `assets` are the ids of all assets: a name that is one of them is no sensor."""
+
+    name = "discover"
+
+    def __init__(self, scope: Scope, profile: Profile, assets: frozenset[str]) -> None:
+        self.scope = scope
+        self.scope_id = scope.key.id
+        self._profile = profile
+        self._assets = assets
+        self.linked: set[str] = set()
+        """Ids of assets that the reply names among the sensors: equipment to expand next at depth 2."""
+
+    def plan(self, graph: GraphStore) -> Iterator[Ask]:  # noqa: ARG002 - the prompt names the asset alone
+        """One ask."""
+        yield make_ask(
+            stage=self.name,
+            prompt="discover-sensors",
+            variables={"asset": self.scope.name, "category": self.scope.category},
+            subject=Subject(asset=self.scope.asset, parent=self.scope.part_id),
+            profile=self._profile,
+        )
+
+    def parse(self, ask: Ask, reply: Reply) -> Subgraph:
+        """Sensor nodes and MONITORED_BY edges."""
+        text = checks.usable_text(ask, reply)
+        names = _from_json(text) if ask.schema else _from_list(text)
+        self.linked |= {asset_id(name) for name in names} & self._assets - {self.scope.asset}
+        found = {sensor_id(name): name for name in reversed(names) if self._is_sensor(name)}
+        if not found:
+            raise BadReply("wrong shape", "no usable sensor name in the list")
+        nodes, edges = [], []
+        for id_, as_written in sorted(found.items()):
+            key = NodeKey(label="Sensor", id=id_)
+            said = {"origin": "teacher", "role": "source"}
+            nodes.append(Node(key=key, properties={**said, "name": sensor_form(as_written)}))
+            edges.append(
+                Edge(
+                    key=EdgeKey(type="MONITORED_BY", start=self.scope.key, end=key),
+                    properties={**said, "ask": ask.id, "reply_name": as_written},
+                )
+            )
+        return Subgraph(nodes=tuple(nodes), edges=tuple(edges))
+
+    def settle(self, accepted: list[tuple[Ask, Subgraph]]) -> Settled:
+        """There is one ask: its subgraph."""
+        return Settled(subgraph=union(subgraph for _, subgraph in accepted))
+
+    def written(
+        self, graph: GraphStore
+    ) -> tuple[list[tuple[NodeKey, str]], list[tuple[EdgeKey, str]]]:
+        """The teacher's MONITORED_BY edges of this scope."""
+        return [], written.teacher_monitored_by(graph, self.scope.key)
+
+    def _is_sensor(self, name: str) -> bool:
+        words = name.split()
+        return (
+            any(letter.isalpha() for letter in name)
+            and len(words) <= _MAX_NAME_WORDS
+            and len(name) <= 80
+            and asset_id(name) not in self._assets
+        )
+
+
+def _from_json(text: str) -> list[str]:
+    names = checks.json_answer(text).get("sensors")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise BadReply("wrong shape", '"sensors" is not a list of texts')
+    return [plain_name for name in names if (plain_name := _clean(name))]
+
+
+def _from_list(text: str) -> list[str]:
+    """Names of a numbered or bulleted list; what follows a colon or a dash is an explanation."""
+    items = [match.group(1) for line in text.splitlines() if (match := _ITEM.match(line))]
+    if not items:
+        raise BadReply("wrong shape", "no numbered list")
+    return [name for item in items if (name := _clean(_TAIL.sub("", item)))]
+
+
+def _clean(name: str) -> str:
+    return (
+        " ".join(name.replace("*", "").replace("`", "").split()).strip(" .;:\"'")
+        if plain(name)
+        else ""
+    )

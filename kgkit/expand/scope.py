@@ -1,0 +1,145 @@
+"""Turn what a user typed into scopes to expand. A scope is one asset, or one part of an asset at depth 2."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from kgkit.errors import UsageError
+from kgkit.graph import reading
+from kgkit.graph.store import GraphStore
+from kgkit.names import asset_id, normal_form, plain, spoken
+from kgkit.records import NodeKey
+from kgkit.splits import Split
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What changes the asks of an expansion. `samples`: votes per relevance ask. `depth` 2: parts as well."""
+
+    samples: int = 1
+    depth: int = 1
+    describe_no: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """One asset (`part` is None) or one of its parts, with all that its asks need to know of the rest.
+
+    `name` is how prompts call it, `category` as the taxonomy says. The patterns find its own names, names
+    of other assets, and names of held-out assets in a text.
+    """
+
+    asset: str
+    name: str
+    category: str
+    part: reading.Part | None
+    options: Options
+    own_pattern: re.Pattern[str]
+    other_pattern: re.Pattern[str]
+    held_out_pattern: re.Pattern[str]
+
+    @property
+    def key(self) -> NodeKey:
+        """The node that is monitored: the part, else the asset."""
+        return NodeKey(label=self.label, id=self.part.id if self.part else self.asset)
+
+    @property
+    def label(self) -> Literal["Asset", "Subunit", "Component"]:
+        """Label of that node."""
+        return self.part.label if self.part else "Asset"
+
+    @property
+    def part_id(self) -> str | None:
+        """Id of the part, None for a whole asset."""
+        return self.part.id if self.part else None
+
+
+class Assets:
+    """All assets of the graph under one split: finds what a user typed, makes scopes."""
+
+    def __init__(self, rows: Iterable[reading.Asset], split: Split) -> None:
+        self.rows = {row.id: row for row in rows}
+        self.split = split
+        self._names = {
+            name: row.id for row in self.rows.values() for name in (row.name, *row.aliases)
+        }
+        held_out = {name for name in self._names if split.side(name) == "held_out"}
+        self.held_out_pattern = names_pattern(held_out | set(split.held_out_names()))
+
+    def find(self, typed: str) -> reading.Asset:
+        """The asset that `typed` means: its id, name, class code or an alias, in any case, singular or plural.
+
+        Raises UsageError that names the nearest ones.
+        """
+        from rapidfuzz import process
+
+        if not self.rows:
+            raise UsageError("the graph holds no assets: run `kgkit load` first")
+        for row in self.rows.values():
+            spellings = {asset_id(name) for name in (row.id, row.name, *row.aliases)}
+            if asset_id(typed) in spellings or (row.code and plain(typed) == plain(row.code)):
+                return row
+        names = [row.name for row in self.rows.values()]
+        near = [name for name, _, _ in process.extract(typed, names, limit=3, processor=plain)]
+        raise UsageError(
+            f"no asset is called {typed}; did you mean {', '.join(near)}? (`kgkit status` lists all)"
+        )
+
+    def scope(self, asset: str, options: Options) -> Scope:
+        """The scope of the asset with this id. Raises UsageError if it is held out."""
+        row = self.rows[asset]
+        self.split.require_open(row.name)
+        own = {row.name, *row.aliases}
+        return Scope(
+            asset=asset,
+            name=spoken(row.name),
+            category=spoken(row.category),
+            part=None,
+            options=options,
+            own_pattern=names_pattern(own),
+            other_pattern=names_pattern(name for name, id_ in self._names.items() if id_ != asset),
+            held_out_pattern=self.held_out_pattern,
+        )
+
+    def next_scopes(self, scope: Scope, graph: GraphStore, linked: Iterable[str]) -> list[Scope]:
+        """What depth 2 adds to an asset's scope: `linked` assets and the asset's own parts.
+
+        A part that is an asset of its own leads to that asset; any other part becomes a scope. What is
+        held out is left out.
+        """
+        scopes: dict[str, Scope] = {}
+        for asset in linked:
+            if self.split.side(asset) != "held_out":
+                scopes[asset] = self.scope(asset, scope.options)
+        for part in reading.parts_of(graph, scope.asset):
+            as_asset = asset_id(part.name)
+            if self.split.side(as_asset) == "held_out":
+                continue
+            if as_asset in self.rows:
+                scopes.setdefault(as_asset, self.scope(as_asset, scope.options))
+            else:
+                scopes[part.id] = part_scope(part, scope)
+        scopes.pop(scope.asset, None)
+        return [scopes[key] for key in sorted(scopes)]
+
+
+def part_scope(part: reading.Part, scope: Scope) -> Scope:
+    """The scope of a part of `scope`'s asset."""
+    return replace(
+        scope,
+        name=f"{spoken(part.name)} of the {scope.name}",
+        part=part,
+        own_pattern=names_pattern([part.name, scope.name]),
+    )
+
+
+def names_pattern(names: Iterable[str]) -> re.Pattern[str]:
+    """Finds any of `names` as whole words in any case, singular or plural; matches nothing if there are none."""
+    forms = {normal_form(name) for name in names} | {plain(name) for name in names}
+    if not forms:
+        return re.compile(r"(?!)")
+    alternatives = "|".join(
+        re.escape(form) for form in sorted(forms, key=lambda form: (-len(form), form))
+    )
+    return re.compile(rf"(?<!\w)(?:{alternatives})(?:e?s)?(?!\w)", re.IGNORECASE)

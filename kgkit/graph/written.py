@@ -1,0 +1,77 @@
+"""What stands in the graph on whose word: so that what is no longer said can be withdrawn."""
+
+from collections.abc import Iterable, Iterator
+
+from kgkit.graph.store import GraphStore
+from kgkit.records import Edge, EdgeKey, Node, NodeKey
+
+AskId = str
+
+
+def table_items(store: GraphStore) -> Iterator[Node | Edge]:
+    """All that tables say, in the order of the dump."""
+    return (item for item in store.dump() if item.properties.get("origin") == "table")
+
+
+def teacher_monitored_by(store: GraphStore, start: NodeKey) -> list[tuple[EdgeKey, AskId]]:
+    """The MONITORED_BY edges of an asset or a part that a teacher said."""
+    rows = store.query(
+        f"MATCH (a:{start.label} {{id: $id}})-[r:MONITORED_BY]->(s:Sensor) WHERE r.origin = 'teacher'"
+        " RETURN s.id AS sensor, r.ask AS ask",
+        {"id": start.id},
+    ).rows
+    return sorted(
+        (
+            (
+                EdgeKey(
+                    type="MONITORED_BY", start=start, end=NodeKey(label="Sensor", id=str(sensor))
+                ),
+                str(ask),
+            )
+            for sensor, ask in rows
+        ),
+        key=lambda pair: pair[0].end.id,
+    )
+
+
+def teacher_relevance(store: GraphStore, asset: str) -> list[tuple[EdgeKey, AskId]]:
+    """The RELEVANT_TO edges of an asset that a teacher said."""
+    rows = store.query(
+        "MATCH (s:Sensor)-[r:RELEVANT_TO {asset: $asset}]->(f:FailureMode) WHERE r.origin = 'teacher'"
+        " RETURN s.id AS sensor, f.id AS mode, r.ask AS ask",
+        {"asset": asset},
+    ).rows
+    return [
+        (
+            EdgeKey(
+                type="RELEVANT_TO",
+                start=NodeKey(label="Sensor", id=str(sensor)),
+                end=NodeKey(label="FailureMode", id=str(mode)),
+                extra=(("asset", asset),),
+            ),
+            str(ask),
+        )
+        for sensor, mode, ask in sorted(rows, key=str)
+    ]
+
+
+def teacher_passages(
+    store: GraphStore, asset: str, part: str | None, kinds: Iterable[str]
+) -> list[tuple[NodeKey, AskId]]:
+    """The passages of these kinds about an asset as a whole (`part` None) or about one of its parts."""
+    condition = "p.part IS NULL" if part is None else "p.part = $part"
+    rows = store.query(
+        f"MATCH (p:Passage) WHERE p.asset = $asset AND {condition} AND p.kind IN $kinds"
+        " RETURN p.id AS id, p.ask AS ask ORDER BY p.id",
+        {"asset": asset, "kinds": sorted(kinds), **({} if part is None else {"part": part})},
+    ).rows
+    return [(NodeKey(label="Passage", id=str(id_)), str(ask)) for id_, ask in rows]
+
+
+def orphan_sensors(store: GraphStore) -> list[NodeKey]:
+    """Sensors that only a teacher named and that monitor nothing any more."""
+    rows = store.query(
+        "MATCH (s:Sensor) WHERE s.origin = 'teacher' AND NOT EXISTS { MATCH (a)-[:MONITORED_BY]->(s) }"
+        " RETURN s.id AS id ORDER BY s.id"
+    ).rows
+    return [NodeKey(label="Sensor", id=str(id_)) for (id_,) in rows]

@@ -1,0 +1,277 @@
+"""A run with a teacher: bring the graph up to date, ask, keep what came back, sum up. Interrupt it at any moment."""
+
+import asyncio
+import contextlib
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Literal
+
+from kgkit import derive
+from kgkit.derive import Derivation
+from kgkit.errors import UsageError
+from kgkit.expand.facts import reference_facts
+from kgkit.expand.run import Expansion, expand, stages_of
+from kgkit.expand.scope import Options, Scope
+from kgkit.graph import reading
+from kgkit.records import Ask, Failure, Reply
+from kgkit.settings import Settings
+from kgkit.stages import BadReply, Stage, StageCounts, StageRun
+from kgkit.teacher.asking import Asker, Event
+from kgkit.teacher.budget import Budget
+from kgkit.teacher.ledger import Ledger
+from kgkit.teacher.open import open_teacher
+from kgkit.teacher.protocol import Teacher
+from kgkit.teacher.reference import NAME as REFERENCE
+
+
+@dataclass(slots=True, kw_only=True)
+class RunReport:
+    """What a run did. `nodes` and `edges` count the whole graph afterwards, by label and type."""
+
+    teacher: str
+    assets: list[str]
+    stages: dict[str, StageCounts] = field(default_factory=dict)
+    nodes: dict[str, int] = field(default_factory=dict)
+    edges: dict[str, int] = field(default_factory=dict)
+    calls: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: float | None = None
+    stopped: Literal["budget", "interrupted"] | None = None
+    cut_short: list[str] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """130 interrupted; 5 a budget was reached, something failed, or nothing at all was accepted; else 0."""
+        if self.stopped == "interrupted":
+            return 130
+        planned = sum(counts.planned for counts in self.stages.values())
+        done = sum(counts.done for counts in self.stages.values())
+        failed = any(counts.failed for counts in self.stages.values())
+        return 5 if self.stopped or failed or (planned and not done) else 0
+
+    def as_json(self) -> dict[str, object]:
+        """The report as the command line prints it."""
+        return {
+            "teacher": self.teacher,
+            "assets": self.assets,
+            "stages": {name: counts.as_json() for name, counts in self.stages.items()},
+            "nodes": self.nodes,
+            "edges": self.edges,
+            "passages": self.nodes.get("Passage", 0),
+            "calls": self.calls,
+            "tokens_in": self.tokens_in,
+            "tokens_out": self.tokens_out,
+            "cost": self.cost,
+            "stopped": self.stopped,
+            "cut_short": self.cut_short,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedStage:
+    """What a stage would ask now: how many asks, how many of them are in the ledger, tokens at most."""
+
+    asks: int
+    cached: int
+    tokens_in: int
+    tokens_out: int
+    prompts: list[Ask]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """One ask of a preview with what came back and the verdict on it."""
+
+    ask: Ask
+    reply: str
+    verdict: str
+
+
+def teacher_for(derivation: Derivation, *, uri: str, model: str, settings: Settings) -> Teacher:
+    """The teacher that `uri` names; the reference teacher knows this graph's tables."""
+    return open_teacher(
+        uri,
+        model=model,
+        settings=settings,
+        ledger=derivation.ledger,
+        facts=lambda: reference_facts(derivation.graph, derivation.assets()),
+    )
+
+
+def scopes_for(
+    derivation: Derivation, names: Iterable[str], options: Options, *, all_assets: bool
+) -> list[Scope]:
+    """The scopes of the assets that were named, or of every asset that is not held out.
+
+    Raises UsageError for an unknown or held-out asset.
+    """
+    assets = derivation.assets()
+    if all_assets:
+        ids = [row.id for row in assets.rows.values() if assets.split.side(row.name) != "held_out"]
+    else:
+        ids = [assets.find(name).id for name in names]
+    if not ids:
+        raise UsageError("name at least one asset: --asset pump, or --all")
+    return [assets.scope(id_, options) for id_ in dict.fromkeys(ids)]
+
+
+def expand_assets(
+    derivation: Derivation,
+    scopes: list[Scope],
+    *,
+    teacher: Teacher,
+    budget: Budget,
+    on_event: Callable[[Event], None],
+) -> RunReport:
+    """Phase I over `scopes`. What the ledger holds is not asked again; the graph is as if never interrupted.
+
+    Raises ServiceError when the teacher refuses or stays away: everything answered before is kept.
+    """
+    cached: Counter[str] = Counter()
+
+    def note(event: Event) -> None:
+        if event.kind == "cached" and event.ask is not None:
+            cached[event.ask.stage] += 1
+        on_event(event)
+
+    keep = derive.outcomes_to(derivation.ledger)
+
+    def on_stage(scope: Scope, stage: Stage, run: StageRun) -> None:
+        keep(scope, stage, run)
+        if stage.name == "discover":
+            derive.record_scope(derivation.ledger, scope, teacher)
+
+    async def run() -> tuple[Expansion, str | None]:
+        async with Asker(teacher, derivation.ledger, budget=budget, on_event=note) as asker:
+            with _stopped_by_signals(asker.stop):
+                expansion = await expand(
+                    scopes,
+                    assets=derivation.assets(),
+                    graph=derivation.graph,
+                    profile=teacher,
+                    answers=asker,
+                    on_stage=on_stage,
+                )
+            ended = asker.ended
+        await teacher.close()
+        return expansion, ended
+
+    derive.begin_change(derivation)
+    expansion, ended = asyncio.run(run())
+    derive.end_change(derivation)
+    for name, counts in expansion.stages.items():
+        counts.cached = cached[name]
+    held = reading.counts(derivation.graph)
+    return RunReport(
+        teacher=teacher.name,
+        assets=[scope.asset for scope in scopes],
+        stages=expansion.stages,
+        nodes=dict(held.nodes),
+        edges=dict(held.edges),
+        calls=budget.spent.calls,
+        tokens_in=budget.spent.tokens_in,
+        tokens_out=budget.spent.tokens_out,
+        cost=budget.spent.cost if budget.cost_known else None,
+        stopped="interrupted" if ended == "interrupted" else "budget" if budget.exhausted else None,
+        cut_short=sorted(scope.key.id for scope in expansion.cut_short),
+    )
+
+
+def plan_expansion(
+    derivation: Derivation, scopes: list[Scope], *, teacher: Teacher
+) -> dict[str, PlannedStage]:
+    """What `expand_assets` would ask as the graph stands now, by stage. Sends nothing.
+
+    Sensors that are still to be discovered are unknown, so the asks about them are not in it.
+    """
+    asks: dict[str, list[Ask]] = {}
+    for scope in scopes:
+        for stage in stages_of(scope, teacher, derivation.assets()):
+            asks.setdefault(stage.name, []).extend(stage.plan(derivation.graph))
+    budget = Budget()
+    planned = {}
+    for name, wanted in asks.items():
+        held = derivation.ledger.replies(ask.id for ask in wanted).keys()
+        new = [budget.expected(ask) for ask in wanted if ask.id not in held]
+        planned[name] = PlannedStage(
+            asks=len(wanted),
+            cached=len(held),
+            tokens_in=sum(amount.tokens_in for amount in new),
+            tokens_out=sum(amount.tokens_out for amount in new),
+            prompts=wanted,
+        )
+    return planned
+
+
+def preview(
+    derivation: Derivation, scopes: list[Scope], *, teacher: Teacher, count: int, budget: Budget
+) -> list[Preview]:
+    """Ask the first `count` asks, some of each stage, and judge the replies. The graph stays as it is."""
+    stages = [
+        (s, list(s.plan(derivation.graph)))
+        for scope in scopes
+        for s in stages_of(scope, teacher, derivation.assets())
+    ]
+    taking_turns = [
+        (stage, asks[place])
+        for place in range(max((len(asks) for _, asks in stages), default=0))
+        for stage, asks in stages
+        if place < len(asks)
+    ]
+    chosen = list(islice(taking_turns, count))
+    by_id = {ask.id: stage for stage, ask in chosen}
+
+    async def run() -> list[tuple[Ask, Reply | Failure]]:
+        async with Asker(teacher, derivation.ledger, budget=budget) as asker:
+            found = [pair async for pair in asker.answers(ask for _, ask in chosen)]
+        await teacher.close()
+        return found
+
+    results = {ask.id: (ask, result) for ask, result in asyncio.run(run())}
+    return [_judged(by_id[ask.id], *results[ask.id]) for _, ask in chosen if ask.id in results]
+
+
+def _judged(stage: Stage, ask: Ask, result: Reply | Failure) -> Preview:
+    if isinstance(result, Failure):
+        return Preview(ask=ask, reply="", verdict=f"failed: {result.kind}: {result.message}")
+    try:
+        stage.parse(ask, result)
+    except BadReply as bad:
+        return Preview(ask=ask, reply=result.text, verdict=f"rejected: {bad}")
+    return Preview(ask=ask, reply=result.text, verdict="accepted")
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """SIGINT and SIGTERM call `stop` while the block runs: calls in flight end, nothing new is sent."""
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    try:
+        for number in signals:
+            loop.add_signal_handler(number, stop)
+    except (NotImplementedError, RuntimeError):  # Windows, or not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+
+def seconds_for(ledger: Ledger, teacher: Teacher, calls: int) -> float | None:
+    """About how long `calls` calls take, from earlier replies; None if there are none."""
+    if teacher.name == REFERENCE or calls == 0:
+        return 0.0
+    average = ledger.average_seconds()
+    return None if average is None else calls * average / teacher.concurrency
+
+
+def undiscovered(planned: dict[str, PlannedStage]) -> int:
+    """How many scopes have no sensors from this teacher yet: what they will lead to is not in the plan."""
+    discover = planned.get("discover")
+    return discover.asks - discover.cached if discover else 0

@@ -1,0 +1,323 @@
+"""The one loop: plan -> ask -> parse -> merge. A new kind of passage is a new Stage and a new prompt, nothing else.
+
+A stage runs for one scope (one asset or one part of it) at a time, and the graph is written once per scope,
+in the order of the plan: so the result does not depend on the order in which replies arrive, nor on where an
+earlier run was cut off.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol, TypeVar
+
+from kgkit.graph.store import GraphStore
+from kgkit.prompts import read_prompt
+from kgkit.records import (
+    Ask,
+    Edge,
+    EdgeKey,
+    Failure,
+    Node,
+    NodeKey,
+    Reply,
+    Sampling,
+    Subgraph,
+    Subject,
+)
+from kgkit.teacher.ledger import Outcome
+
+RejectReason = Literal[
+    "empty",
+    "truncated",
+    "refusal",
+    "echo",
+    "wrong shape",
+    "too short",
+    "repetitive",
+    "subject missing",
+    "other asset",
+    "duplicate",
+    "no reference",
+]
+_WORTH_A_SECOND_TRY = frozenset(
+    {"empty", "truncated", "refusal", "echo", "wrong shape", "repetitive"}
+)
+SECOND_TRY = 1000
+"""`Sampling.number` of a second try is this much more than that of the first."""
+
+
+class BadReply(Exception):  # noqa: N818
+    """A reply that is not accepted, and why. The raw reply stays in the ledger."""
+
+    def __init__(self, reason: RejectReason, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason: RejectReason = reason
+        self.detail = detail
+
+
+class Profile(Protocol):
+    """What an ask must know of its teacher; a Teacher is one."""
+
+    @property
+    def name(self) -> str:
+        """See Teacher.name."""
+
+    @property
+    def structured(self) -> bool:
+        """See Teacher.structured."""
+
+    @property
+    def logprobs(self) -> bool:
+        """See Teacher.logprobs."""
+
+    def identity(self, subject: Subject) -> str:
+        """See Teacher.identity."""
+
+
+class Answers(Protocol):
+    """Whoever turns asks into replies: the Asker (ledger first, then the teacher) or the ledger alone."""
+
+    def answers(self, asks: Iterable[Ask]) -> AsyncIterator[tuple[Ask, Reply | Failure]]:
+        """Replies in any order. Ends early when a budget is reached: asks without a result are still to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """What a stage makes of all its accepted replies for one scope, and which it drops after all."""
+
+    subgraph: Subgraph
+    rejected: Mapping[str, RejectReason] = field(default_factory=dict)
+
+
+class Stage(Protocol):
+    """One sub-task for one scope."""
+
+    name: str
+    scope_id: str
+
+    def plan(self, graph: GraphStore) -> Iterator[Ask]:
+        """The asks of this scope in a fixed order. Reads the graph only."""
+
+    def parse(self, ask: Ask, reply: Reply) -> Subgraph:
+        """What an acceptable reply says. Pure. Raises BadReply."""
+
+    def settle(self, accepted: list[tuple[Ask, Subgraph]]) -> Settled:
+        """Accepted replies, in the order of the plan, as one subgraph without double keys. Pure."""
+
+    def written(
+        self, graph: GraphStore
+    ) -> tuple[list[tuple[NodeKey, str]], list[tuple[EdgeKey, str]]]:
+        """Nodes and edges that this stage wrote earlier for this scope, each with its ask id."""
+
+
+@dataclass(slots=True, kw_only=True)
+class StageCounts:
+    """What became of a stage's asks: planned = done + rejected + failed + pending, always."""
+
+    planned: int = 0
+    done: int = 0
+    cached: int = 0
+    pending: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: "StageCounts") -> None:
+        """Add another scope's counts."""
+        self.planned += other.planned
+        self.done += other.done
+        self.cached += other.cached
+        self.pending += other.pending
+        self.rejected.update(other.rejected)
+        self.failed.update(other.failed)
+
+    def as_json(self) -> dict[str, object]:
+        """The counts as the command line prints them."""
+        return {
+            "planned": self.planned,
+            "done": self.done,
+            "cached": self.cached,
+            "pending": self.pending,
+            "rejected": dict(sorted(self.rejected.items())),
+            "failed": dict(sorted(self.failed.items())),
+        }
+
+
+@dataclass(slots=True, kw_only=True)
+class StageRun:
+    """A finished run of one stage over one scope."""
+
+    counts: StageCounts
+    outcomes: list[Outcome]
+    subgraph: Subgraph
+
+
+def make_ask(
+    *,
+    stage: str,
+    prompt: str,
+    variables: Mapping[str, object],
+    subject: Subject,
+    profile: Profile,
+    number: int = 0,
+) -> Ask:
+    """Render `prompt` into an ask about `subject`. `structured` is filled in for prompts that want it."""
+    template = read_prompt(prompt)
+    structured = profile.structured and template.schema is not None
+    if template.schema is not None:
+        variables = {**variables, "structured": structured}
+    return Ask(
+        stage=stage,
+        prompt=prompt,
+        prompt_version=template.version,
+        messages=template.render(variables),
+        schema=template.schema if structured else None,
+        sampling=template.sampling(
+            number=number, top_logprobs=5 if profile.logprobs and template.schema else 0
+        ),
+        model=profile.identity(subject),
+        subject=subject,
+    )
+
+
+@dataclass(slots=True)
+class _Progress:
+    """The state of one scope's run."""
+
+    accepted: dict[str, tuple[Ask, Subgraph]] = field(default_factory=dict)
+    rejected: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    standing_for: dict[str, str] = field(
+        default_factory=dict
+    )  # second try -> the ask it stands for
+
+
+async def run_stage(
+    stage: Stage,
+    *,
+    graph: GraphStore,
+    answers: Answers,
+    in_graph_thread: "GraphThread",
+    on_done: Callable[[StageRun], None] | None = None,
+) -> StageRun:
+    """Run one stage over its scope: plan, ask, parse, ask unusable replies once more, merge, withdraw what is stale."""
+    asks = await in_graph_thread(lambda: list(stage.plan(graph)))
+    progress = _Progress()
+    again = await _collect(stage, asks, answers, progress)
+    if again:
+        await _collect(stage, again, answers, progress)
+    order = {ask.id: place for place, ask in enumerate(asks)}
+    ended = sorted(progress.accepted.items(), key=lambda item: order[item[0]])
+    settled = stage.settle([pair for _, pair in ended])
+    for ask_id, (answered, _) in ended:
+        if answered.id in settled.rejected:
+            del progress.accepted[ask_id]
+            progress.rejected[ask_id] = settled.rejected[answered.id]
+    pending = (
+        order.keys() - progress.accepted.keys() - progress.rejected.keys() - progress.failed.keys()
+    )
+    unanswered = pending | progress.failed.keys()
+    await in_graph_thread(lambda: _write(stage, graph, settled.subgraph, unanswered))
+    run = StageRun(
+        counts=StageCounts(
+            planned=len(asks),
+            done=len(progress.accepted),
+            pending=len(pending),
+            rejected=Counter(progress.rejected.values()),
+            failed=Counter(progress.failed.values()),
+        ),
+        outcomes=_outcomes(asks, progress),
+        subgraph=settled.subgraph,
+    )
+    if on_done is not None:
+        on_done(run)
+    return run
+
+
+async def _collect(
+    stage: Stage, asks: list[Ask], answers: Answers, progress: _Progress
+) -> list[Ask]:
+    """Ask and parse; what is worth a second try is returned as new asks instead of being rejected."""
+    again = []
+    async for ask, result in answers.answers(asks):
+        first = progress.standing_for.get(ask.id, ask.id)
+        if isinstance(result, Failure):
+            progress.rejected.pop(first, None)
+            progress.failed[first] = result.kind
+            continue
+        try:
+            subgraph = stage.parse(ask, result)
+        except BadReply as bad:
+            progress.rejected[first] = bad.reason
+            if bad.reason in _WORTH_A_SECOND_TRY and first == ask.id:
+                second = _second_try(ask)
+                progress.standing_for[second.id] = first
+                again.append(second)
+        else:
+            progress.rejected.pop(first, None)
+            progress.accepted[first] = (ask, subgraph)
+    return sorted(again, key=lambda ask: ask.id)
+
+
+def _second_try(ask: Ask) -> Ask:
+    prompt = read_prompt(ask.prompt)
+    number = ask.sampling.number + SECOND_TRY
+    sampling: Sampling = prompt.sampling(number=number, top_logprobs=ask.sampling.top_logprobs)
+    return replace(ask, sampling=sampling)
+
+
+def _write(stage: Stage, graph: GraphStore, subgraph: Subgraph, unanswered: Iterable[str]) -> None:
+    """Merge, then withdraw what this stage wrote for this scope earlier and no longer says.
+
+    What an unanswered ask said in an earlier run stays until it is answered or no longer planned.
+    """
+    graph.merge(subgraph)
+    open_asks = set(unanswered)
+    node_keys = {node.key for node in subgraph.nodes}
+    edge_keys = {edge.key for edge in subgraph.edges}
+    nodes, edges = stage.written(graph)
+    graph.delete(
+        nodes=[key for key, ask in nodes if key not in node_keys and ask not in open_asks],
+        edges=[key for key, ask in edges if key not in edge_keys and ask not in open_asks],
+    )
+
+
+def _outcomes(asks: list[Ask], progress: _Progress) -> list[Outcome]:
+    outcomes = []
+    for ask in asks:
+        if ask.id in progress.accepted:
+            outcomes.append(
+                Outcome(ask_id=progress.accepted[ask.id][0].id, status="accepted", reason="")
+            )
+        elif ask.id in progress.rejected:
+            outcomes.append(
+                Outcome(ask_id=ask.id, status="rejected", reason=progress.rejected[ask.id])
+            )
+    return outcomes
+
+
+def union(subgraphs: Iterable[Subgraph]) -> Subgraph:
+    """All nodes and edges, each key once: the first to name a key gives its properties."""
+    nodes: dict[NodeKey, Node] = {}
+    edges: dict[EdgeKey, Edge] = {}
+    for subgraph in subgraphs:
+        for node in subgraph.nodes:
+            nodes.setdefault(node.key, node)
+        for edge in subgraph.edges:
+            edges.setdefault(edge.key, edge)
+    return Subgraph(nodes=tuple(nodes.values()), edges=tuple(edges.values()))
+
+
+_T = TypeVar("_T")
+
+
+class GraphThread:
+    """Runs graph calls one at a time outside the event loop, so that asks go on while the graph is written."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+
+    async def __call__(self, call: Callable[[], _T]) -> _T:
+        """Run `call` in a thread; no two at once."""
+        async with self._lock:
+            return await asyncio.to_thread(call)

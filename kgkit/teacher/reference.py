@@ -1,0 +1,220 @@
+"""The reference teacher: restates loaded tables of training assets. Deterministic, no weights, no network.
+
+It is for trying the pipeline and for tests. It knows nothing but `Facts`; where these are silent it gives an
+empty reply with the finish reason `no_reference`, never an invention. Its name in every record is `reference`.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from kgkit.records import Ask, Reply, Subject, digest
+
+NAME = "reference"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetFacts:
+    """What the tables say about one asset, by node id."""
+
+    name: str
+    sensors: Mapping[str, str]
+    failure_modes: Mapping[str, tuple[str, str, tuple[str, ...]]]
+    """id -> (name, description, examples)"""
+    relevance: Mapping[tuple[str, str], bool]
+    """(sensor id, failure mode id) -> ticked"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """The assets the reference teacher may speak of, and those whose ticks it may carry over to others."""
+
+    assets: Mapping[str, AssetFacts]
+    training: frozenset[str]
+
+
+class ReferenceTeacher:
+    """Answers from Facts.
+
+    A relevance that an asset's own table does not state is answered from the same pair on training assets
+    (majority, a tie is No), and the reason says so.
+    """
+
+    name = NAME
+    structured = True
+    logprobs = False
+    concurrency = 64
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+
+    def identity(self, subject: Subject) -> str:
+        """`reference` and a digest of the facts that an answer about `subject` rests on."""
+        return f"{NAME} {digest(self._basis(subject))[:16]}"
+
+    async def answer(self, ask: Ask) -> Reply:
+        """The reply; its text is empty and its finish reason `no_reference` where the tables are silent."""
+        text = self._text(ask)
+        return Reply(
+            ask_id=ask.id,
+            model=NAME,
+            text=text,
+            finish_reason="stop" if text else "no_reference",
+            tokens_in=0,
+            tokens_out=0,
+            seconds=0.0,
+        )
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+    def _text(self, ask: Ask) -> str:
+        asset = self._facts.assets.get(ask.subject.asset)
+        if ask.subject.parent or asset is None:
+            return ""
+        match ask.prompt:
+            case "discover-sensors":
+                return (
+                    json.dumps({"sensors": sorted(asset.sensors.values())}) if asset.sensors else ""
+                )
+            case "link-relevance":
+                return self._relevance(ask.subject)
+            case "describe-asset-sensor":
+                return _asset_sensor(asset, ask.subject.sensor or "")
+            case "describe-asset-failure-mode":
+                return _asset_failure_mode(asset, ask.subject.failure_mode or "")
+            case "describe-asset-sensor-failure-mode":
+                return _triple(asset, ask.subject.sensor or "", ask.subject.failure_mode or "")
+            case _:
+                return ""
+
+    def _basis(self, subject: Subject) -> object:
+        asset = self._facts.assets.get(subject.asset)
+        if asset is None or subject.parent:
+            return None
+        sensor, mode = subject.sensor, subject.failure_mode
+        cells = sorted(
+            (pair, ticked)
+            for pair, ticked in asset.relevance.items()
+            if (sensor and pair[0] == sensor) or (mode and pair[1] == mode)
+        )
+        modes = {id_ for (_, id_), _ in cells} | {mode}
+        return [
+            asset.name,
+            sorted(asset.sensors.items()) if sensor is None else asset.sensors.get(sensor),
+            [
+                [id_, *asset.failure_modes[id_]]
+                for id_ in sorted(asset.failure_modes.keys() & modes)
+            ],
+            cells,
+            self._elsewhere(subject) if sensor and mode else None,
+        ]
+
+    def _elsewhere(self, subject: Subject) -> list[tuple[str, bool]]:
+        """(asset, ticked) for the same sensor and failure mode on other training assets."""
+        pair = (subject.sensor or "", subject.failure_mode or "")
+        return [
+            (self._facts.assets[id_].name, self._facts.assets[id_].relevance[pair])
+            for id_ in sorted(self._facts.training & self._facts.assets.keys() - {subject.asset})
+            if pair in self._facts.assets[id_].relevance
+        ]
+
+    def _relevance(self, subject: Subject) -> str:
+        asset = self._facts.assets[subject.asset]
+        pair = (subject.sensor or "", subject.failure_mode or "")
+        if pair in asset.relevance:
+            yes, basis = asset.relevance[pair], f"The loaded table of the {asset.name} says so."
+        else:
+            votes = self._elsewhere(subject)
+            if not votes:
+                return ""
+            ticked = sum(vote for _, vote in votes)
+            yes = 2 * ticked > len(votes)
+            basis = f"The loaded tables tick this pair on {ticked} of {len(votes)} other assets that list it."
+        return json.dumps({"answer": "Yes" if yes else "No", "reason": basis})
+
+
+def _listed(names: Iterable[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    ordered = sorted(names)
+    return ordered[0] if len(ordered) == 1 else f"{', '.join(ordered[:-1])} and {ordered[-1]}"
+
+
+def _ticked(asset: AssetFacts, *, sensor: str = "", failure_mode: str = "", yes: bool) -> list[str]:
+    """Names at the other end of the pairs of a sensor or of a failure mode."""
+    if sensor:
+        return [
+            asset.failure_modes[mode][0].lower()
+            for (one, mode), ticked in asset.relevance.items()
+            if one == sensor and ticked is yes and mode in asset.failure_modes
+        ]
+    return [
+        asset.sensors[one]
+        for (one, mode), ticked in asset.relevance.items()
+        if mode == failure_mode and ticked is yes and one in asset.sensors
+    ]
+
+
+def _sentences(parts: Sequence[str]) -> str:
+    return " ".join(part for part in parts if part)
+
+
+def _asset_sensor(asset: AssetFacts, sensor: str) -> str:
+    if sensor not in asset.sensors:
+        return ""
+    name = asset.sensors[sensor]
+    yes = _ticked(asset, sensor=sensor, yes=True)
+    no = _ticked(asset, sensor=sensor, yes=False)
+    return _sentences([
+        f"{name.capitalize()} is one of the {len(asset.sensors)} parameters that the loaded tables list for "
+        f"monitoring the {asset.name}.",
+        f"On this equipment it helps to detect {len(yes)} of the {len(yes) + len(no)} listed failure modes: "
+        f"{_listed(yes)}." if yes else "The tables link it to none of the listed failure modes.",
+        f"It is not listed as informative for {_listed(no)}." if no else "",
+        f"A change of {name} on the {asset.name} is therefore a reason to check for "
+        f"{'these failure modes' if len(yes) > 1 else yes[0]} first." if yes else "",
+    ])  # fmt: skip
+
+
+def _asset_failure_mode(asset: AssetFacts, mode: str) -> str:
+    if mode not in asset.failure_modes:
+        return ""
+    name, description, examples = asset.failure_modes[mode]
+    yes = _ticked(asset, failure_mode=mode, yes=True)
+    no = _ticked(asset, failure_mode=mode, yes=False)
+    return _sentences([
+        f"{name.capitalize()} is one of the {len(asset.failure_modes)} failure modes that the loaded tables list "
+        f"for the {asset.name}.",
+        f"It is described as follows: {description.rstrip('.')}." if description else "",
+        f"On this equipment it is seen for instance as {_listed(examples)}." if examples else "",
+        f"Parameters that respond to it are {_listed(yes)}." if yes else
+        "The loaded tables do not say which of the monitored parameters respond to it.",
+        f"No response is listed for {_listed(no)}." if no else "",
+    ])  # fmt: skip
+
+
+def _triple(asset: AssetFacts, sensor: str, mode: str) -> str:
+    if (
+        (sensor, mode) not in asset.relevance
+        or sensor not in asset.sensors
+        or mode not in asset.failure_modes
+    ):
+        return ""
+    name, description, examples = asset.failure_modes[mode]
+    helps = asset.relevance[sensor, mode]
+    others = [
+        other
+        for other in _ticked(asset, failure_mode=mode, yes=True)
+        if other != asset.sensors[sensor]
+    ]
+    also = [other for other in _ticked(asset, sensor=sensor, yes=True) if other != name.lower()]
+    verdict = "helps" if helps else "does not help"
+    return _sentences([
+        f"On the {asset.name}, {asset.sensors[sensor]} {verdict} to detect {name.lower()}.",
+        f"The failure mode is described as follows: {description.rstrip('.')}." if description else "",
+        f"It is seen for instance as {_listed(examples)}." if examples else "",
+        f"Other parameters that respond to {name.lower()} are {_listed(others)}." if others
+        else f"No other listed parameter of the {asset.name} responds to {name.lower()}.",
+        f"{asset.sensors[sensor].capitalize()} also responds to {_listed(also)}, so that a change of it has to be "
+        "told apart by the other parameters." if also and helps else "",
+    ])  # fmt: skip
