@@ -1,7 +1,7 @@
 """The graph in a Neo4j server (community or enterprise, 5.x or later): for Browser, Bloom and shared graphs.
 
 Every merge is one managed transaction that may run twice: the driver repeats it after a transient error or a
-lost connection, and since it only MERGEs and SETs, a commit whose answer was lost does no harm.
+lost connection, this store after a commit whose answer was lost; since it only MERGEs and SETs, that does no harm.
 """
 
 import contextlib
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import neo4j
 
 CONNECT_TIMEOUT_S = 10.0
+LOST_COMMITS_MENDED = 5
 
 
 class Neo4jStore:
@@ -41,6 +42,7 @@ class Neo4jStore:
 
         self.uri = uri
         self._database = settings.neo4j_database
+        self._read_only = read_only
         self._write_mode = neo4j.READ_ACCESS if read_only else neo4j.WRITE_ACCESS
         if "@" in urlsplit(uri).netloc:
             raise UsageError(
@@ -122,7 +124,9 @@ class Neo4jStore:
             return Rows(columns=columns, rows=rows)
 
         with self._session(self._write_mode if write else neo4j.READ_ACCESS) as session:
-            return session.execute_write(work) if write else session.execute_read(work)
+            if write and not self._read_only:
+                return session.execute_write(work)
+            return session.execute_read(work)
 
     def dump(self) -> Iterator[Node | Edge]:
         """See GraphStore.dump."""
@@ -160,8 +164,21 @@ class Neo4jStore:
             yield session
 
     def _write(self, work: Callable[["neo4j.ManagedTransaction"], None]) -> None:
+        """Run `work`, which must be idempotent, until its commit is known to have happened."""
+        from neo4j import exceptions
+
         with self._session(self._write_mode) as session:
-            session.execute_write(work)
+            if self._read_only:
+                session.execute_read(work)  # the server refuses the first write
+                return
+            for left in reversed(range(LOST_COMMITS_MENDED + 1)):
+                try:
+                    session.execute_write(work)
+                except exceptions.IncompleteCommit:  # neither done nor undone: do it again
+                    if not left:
+                        raise
+                else:
+                    return
 
     def _make_schema(self) -> None:
         wanted = schema_statements()

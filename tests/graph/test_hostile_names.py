@@ -4,7 +4,7 @@ import pytest
 
 from kgkit.graph.store import GraphStore
 from kgkit.records import Node, Subgraph
-from tests.graph.graphs import edge, key, node
+from tests.graph.graphs import edge, node
 
 FRAGMENTS = [
     "'", '"', "`", "\\", "\\'", "'; DROP TABLE Asset; //", "\"}) DETACH DELETE n //",

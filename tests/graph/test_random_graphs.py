@@ -15,7 +15,7 @@ SAME_FIXTURES = [
     HealthCheck.data_too_large,
 ]
 FEW = settings(
-    max_examples=12,
+    max_examples=8,
     deadline=None,
     derandomize=True,
     suppress_health_check=SAME_FIXTURES,

@@ -166,7 +166,7 @@ WRONG = {
     "label 'Pump' is not in": Subgraph(nodes=(node("Pump", "p"),)),
     "property 'colour' is not in": Subgraph(nodes=(node("Asset", "p", colour="red"),)),
     "property name must be string, not 1": Subgraph(nodes=(node("Asset", "p", name=1),)),
-    "property name must be string, not '\\udc80'": Subgraph(
+    r"property name must be string, not '\\udc80'": Subgraph(
         nodes=(node("Asset", "p", name="\udc80"),)
     ),
     "property sources must be string\\[\\], not 'a'": Subgraph(
