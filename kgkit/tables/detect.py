@@ -77,6 +77,9 @@ def detect(sheet: Sheet, layouts: Layouts, *, wanted: str | None, where: str) ->
             nearest.append(max(matches, key=lambda match: (-len(match.lacks), *_rank(match))))
     if not found:
         return _no_match(sheet, nearest)
+    if any(match.spec.shape == "long" for match in found):
+        # One column that happens to hold a 1 makes no matrix of a list.
+        found = [match for match in found if len(match.marked) != 1 or match.affinity]
     best = max(found, key=lambda match: (match.covered, match.affinity))
     draws = [m for m in found if (m.covered, m.affinity) == (best.covered, best.affinity)]
     if len(draws) > 1:
