@@ -1,0 +1,1 @@
+"""Whoever answers asks: the reference, endpoint and local teachers, and the ledger of every reply."""
