@@ -80,12 +80,17 @@ def detect(sheet: Sheet, layouts: Layouts, *, wanted: str | None, where: str) ->
     if any(match.spec.shape == "long" for match in found):
         # One column that happens to hold a 1 makes no matrix of a list.
         found = [match for match in found if len(match.marked) != 1 or match.affinity]
-    best = max(found, key=lambda match: (match.covered, match.affinity))
-    draws = [m for m in found if (m.covered, m.affinity) == (best.covered, best.affinity)]
+    best = max(found, key=_weight)
+    draws = [match for match in found if _weight(match) == _weight(best)]
     if len(draws) > 1:
         fits = " and ".join(f"{match.layout} ({match.spec.says})" for match in draws)
         raise TableError(f"{where}: fits {fits} equally well; choose with --layout {best.layout}")
     return best
+
+
+def _weight(match: Match) -> tuple[int, float, int]:
+    """What tells layouts apart: columns accounted for, likeness of the marked ones, a lower header."""
+    return match.covered, match.affinity, match.header - match.first
 
 
 def _rank(match: Match) -> tuple[int, int, int, int]:
@@ -175,19 +180,17 @@ def _fields(
             open_names = [name for name in names if name in spec.fields and name not in found]
             open_names.sort(key=lambda name: layouts.kinds[name] != "rating")
             for name in open_names:
-                if layouts.kinds[name] != "rating" or _numeric(
-                    sample, heading.column, empty=len(open_names) == 1
-                ):
+                if layouts.kinds[name] != "rating" or _numeric(sample, heading.column):
                     found[name] = heading.column
                     break
     return found
 
 
-def _numeric(sample: list[list[str]], column: int, *, empty: bool) -> bool:
-    """Whether a column's cells are mostly numbers; `empty` for a column without any text."""
+def _numeric(sample: list[list[str]], column: int) -> bool:
+    """Whether a column has text and most of it is numbers."""
     texts = [row[column] for row in sample if column < len(row) and row[column]]
     numbers = sum(1 for text in texts if text[:1].isdigit() and len(text) <= 8)
-    return numbers >= _SHARE * len(texts) if texts else empty
+    return bool(texts) and numbers >= _SHARE * len(texts)
 
 
 def _marked(rest: list[Heading], sample: list[list[str]], layouts: Layouts) -> dict[int, str]:
