@@ -55,6 +55,8 @@ class Behaviour:
     latency_s: float = 0.0
     slow_share: float = 0.0
     slow_times: float = 20.0
+    fixed: bytes | None = None
+    """The same reply to everything, for measuring clients rather than this server."""
     retry_after_s: float = 1.0
     hang_s: float = 3600.0
     models: tuple[str, ...] | None = ("stub",)
@@ -62,7 +64,7 @@ class Behaviour:
     api_key: str | None = None
     json_schema: bool = True
     logprobs: bool = True
-    token_parameter: str | None = None
+    length_parameter: str | None = None
     """The one parameter that is accepted; None: either."""
 
 
@@ -216,6 +218,10 @@ class _Connection(asyncio.Protocol):
         if self._refused(headers):
             return
         key = hashlib.sha256(body).hexdigest()
+        if b.fixed is not None:
+            await asyncio.sleep(b.latency_s * (b.slow_times if self._slow(key) else 1.0))
+            self._send(200, b.fixed)
+            return
         attempt = server.attempt(key)
         fault = server.fault(key, attempt)
         server.in_flight += 1
@@ -223,12 +229,15 @@ class _Connection(asyncio.Protocol):
         status = 0
         try:
             if b.latency_s:
-                slow = random.Random(key + str(b.seed)).random() < b.slow_share
-                await asyncio.sleep(b.latency_s * (b.slow_times if slow else 1.0))
+                await asyncio.sleep(b.latency_s * (b.slow_times if self._slow(key) else 1.0))
             status = await self._answer(json.loads(body), key, fault, headers)
         finally:
             server.in_flight -= 1
             server.note(key=key, attempt=attempt, fault=fault, status=status, at=time.time())
+
+    def _slow(self, key: str) -> bool:
+        """Whether this request is one of the slow share: the first 32 bits of its digest decide."""
+        return int(key[:8], 16) < self._of.behaviour.slow_share * 2**32
 
     def _refused(self, headers: dict[str, str]) -> bool:
         wanted = self._of.behaviour.api_key
@@ -249,8 +258,8 @@ class _Connection(asyncio.Protocol):
         self, request: dict[str, Any], key: str, fault: str | None, headers: dict[str, str]
     ) -> int:
         b = self._of.behaviour
-        wrong = {"max_tokens", "max_completion_tokens"} - {b.token_parameter}
-        if b.token_parameter and wrong & set(request):
+        wrong = {"max_tokens", "max_completion_tokens"} - {b.length_parameter}
+        if b.length_parameter and wrong & set(request):
             return self._send(
                 400, {"error": {"message": f"Unsupported parameter: '{wrong.pop()}'."}}
             )
@@ -334,6 +343,12 @@ class _Connection(asyncio.Protocol):
         return status
 
 
+def _fixed(model: str) -> dict[str, Any]:
+    message = {"role": "user", "content": 'Write about the "pump" and **vibration**.'}
+    request = {"model": model, "messages": [message]}
+    return completion(request, "0" * 64, fault=None, json_schema=True, logprobs=False)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--port", type=int, default=0)
@@ -355,6 +370,7 @@ def main() -> None:
     parser.add_argument(
         "--plain", action="store_true", help="ignore response_format, give no logprobs"
     )
+    parser.add_argument("--fixed", action="store_true", help="the same reply to everything, no log")
     parser.add_argument("--log", type=Path)
     given = parser.parse_args()
     named = {
@@ -369,6 +385,7 @@ def main() -> None:
         always=given.always,
         latency_s=given.latency,
         slow_share=given.slow_share,
+        fixed=json.dumps(_fixed(given.model)).encode() if given.fixed else None,
         retry_after_s=given.retry_after,
         hang_s=given.hang,
         models=(given.model,),

@@ -6,7 +6,7 @@ at most the calls in flight, never a finished one.
 """
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -130,7 +130,7 @@ class Asker:
 
     async def answers(
         self, asks: Iterable[Ask] | AsyncIterable[Ask]
-    ) -> AsyncIterator[tuple[Ask, Reply | Failure]]:
+    ) -> AsyncGenerator[tuple[Ask, Reply | Failure], None]:
         """Every ask with its end, in any order; `asks` is pulled as slots come free.
 
         Ends early, without the remaining asks, after `stop`; a spent budget leaves out those that the

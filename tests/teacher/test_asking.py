@@ -1,12 +1,13 @@
 import asyncio
 import gc
 import tracemalloc
+from typing import Any
 
 import pytest
 
 from kgkit.errors import KgkitError, ServiceError
 from kgkit.records import Failure, Reply
-from kgkit.teacher.asking import Asker
+from kgkit.teacher.asking import Asker, Event
 from kgkit.teacher.budget import Budget
 from kgkit.teacher.ledger import Ledger
 from kgkit.teacher.limits import Policy
@@ -37,7 +38,7 @@ def test_every_ask_is_answered_and_recorded_and_never_asked_again(ledger):
     assert {ask.id: end for ask, end in found} == {ask.id: make_reply(ask) for ask in asks}
     assert sorted(first.calls) == sorted(ask.id for ask in asks)
     second = ScriptedTeacher()
-    events = []
+    events: list[Event] = []
     again, _ = collect(second, ledger, asks, on_event=events.append)
     assert [(ask, make_reply(ask)) for ask in asks] == again
     assert second.calls == []
@@ -45,8 +46,13 @@ def test_every_ask_is_answered_and_recorded_and_never_asked_again(ledger):
 
 
 def test_exactly_the_changed_asks_are_asked_again(ledger):
-    base = {"text": "t", "schema": {"type": "string"}, "number": 1, "top_logprobs": 1}
-    changes = [{"text": "u"}, {"schema": None}, {"schema": {"type": "integer"}}, {"number": 2},
+    base: dict[str, Any] = {
+        "text": "t",
+        "schema": {"type": "string"},
+        "number": 1,
+        "top_logprobs": 1,
+    }
+    changes: list[dict[str, Any]] = [{"text": "u"}, {"schema": None}, {"schema": {"type": "integer"}}, {"number": 2},
                {"top_logprobs": 0}, {"temperature": 0.5}, {"max_tokens": 401}]  # fmt: skip
     collect(ScriptedTeacher(), ledger, [make_ask(**base)])
     teacher = ScriptedTeacher()
@@ -135,7 +141,7 @@ def test_a_slow_caller_holds_the_pulling_back(ledger):
 
 def test_asks_may_depend_on_replies(ledger):
     async def go():
-        replied = asyncio.Queue()
+        replied: asyncio.Queue[None] = asyncio.Queue()
 
         async def asks():
             for i in range(5):
@@ -214,7 +220,7 @@ def test_a_total_outage_is_sat_out_and_no_ask_fails(ledger, kind):
         return error(kind) if len(teacher.calls) > 50 and clock.now() < began + 300 else None
 
     teacher = ScriptedTeacher(script)
-    events = []
+    events: list[Event] = []
     asks = [make_ask(i) for i in range(200)]
     found, _ = collect(teacher, ledger, asks, clock=clock, on_event=events.append)
     assert all(isinstance(end, Reply) for _, end in found)
@@ -254,7 +260,7 @@ def test_hanging_calls_are_cut_off_and_asked_again(ledger):
 
 def test_a_stated_wait_is_kept_to_and_holds_no_slot(ledger):
     clock = FastClock(factor=2000)
-    sent = {}
+    sent: dict[str, list[float]] = {}
 
     def script(ask, tries):
         sent.setdefault(ask.id, []).append(clock.now())
@@ -335,7 +341,8 @@ def test_stop_does_not_wait_for_a_call_that_hangs_nor_for_a_backoff(ledger):
 
 def test_a_ledger_that_cannot_be_written_stops_the_run(ledger):
     asks = [make_ask(i) for i in range(300)]
-    record, written = ledger.record, []
+    record = ledger.record
+    written: list[object] = []
 
     def full(finished):
         if len(written) > 50:

@@ -1,0 +1,301 @@
+import asyncio
+import json
+import logging
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from kgkit.errors import ServiceError, UsageError
+from kgkit.records import Reply
+from kgkit.teacher.asking import Asker
+from kgkit.teacher.endpoint import EndpointFacts, EndpointTeacher, printable_url
+from kgkit.teacher.ledger import Ledger
+from kgkit.teacher.probe import probe
+from kgkit.teacher.protocol import TeacherError
+from kgkit.teacher.retry_after import retry_after_s
+from tests.fault_server import Behaviour, FaultServer
+from tests.teacher.parts import FastClock, make_ask
+
+FACTS = EndpointFacts(model="stub", logprobs=True)
+CANARY = "sk-canary-5f2e9c71"
+
+
+@pytest.fixture
+def server():
+    with FaultServer() as running:
+        yield running
+
+
+def answer(server, ask, *, facts=FACTS, timeout_s=0.3, api_key=None):
+    async def go():
+        teacher = EndpointTeacher(server.url, facts, api_key=api_key, timeout_s=timeout_s)
+        try:
+            return await teacher.answer(ask)
+        finally:
+            await teacher.close()
+
+    return asyncio.run(go())
+
+
+def refused(server, fault, **options):
+    server.behaviour.always = fault
+    with pytest.raises(TeacherError) as caught:
+        answer(server, make_ask(), **options)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        ("rate_limited", "rate_limited"),
+        ("rate_limited_after", "rate_limited"),
+        ("rate_limited_date", "rate_limited"),
+        ("overloaded", "rate_limited"),
+        ("unavailable_after", "rate_limited"),
+        ("server_error", "server_error"),
+        ("bad_gateway_page", "server_error"),
+        ("conflict", "server_error"),
+        ("request_timeout", "server_error"),
+        ("reset", "connection"),
+        ("reset_mid_body", "connection"),
+        ("short_body", "connection"),
+        ("not_http", "connection"),
+        ("truncated_json", "malformed"),
+        ("html_page", "malformed"),
+        ("empty_body", "malformed"),
+        ("not_json", "malformed"),
+        ("json_null", "malformed"),
+        ("no_choices", "malformed"),
+        ("empty_choices", "malformed"),
+        ("wrong_message", "malformed"),
+        ("five_megabytes", "malformed"),
+        ("stall", "timeout"),
+        ("hang", "timeout"),
+        ("drip", "timeout"),
+    ],
+)
+def test_a_passing_fault_is_known_by_its_kind_and_may_be_tried_again(server, fault, kind):
+    error = refused(server, fault)
+    assert (error.kind, error.retryable, error.fatal) == (kind, True, False)
+    assert "\n" not in str(error)
+    assert len(str(error)) < 450
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "fatal"),
+    [
+        ("bad_request", "bad_request", False),
+        ("too_large", "bad_request", False),
+        ("unprocessable", "bad_request", False),
+        ("unauthorized", "unauthorized", True),
+        ("forbidden", "unauthorized", True),
+        ("payment", "payment", True),
+        ("not_found", "not_found", True),
+    ],
+)
+def test_a_final_refusal_is_not_tried_again(server, fault, kind, fatal):
+    error = refused(server, fault)
+    assert (error.kind, error.retryable, error.fatal) == (kind, False, fatal)
+
+
+def test_a_refused_connection_is_no_timeout(server):
+    server.down()
+    error = refused(server, None)
+    assert (error.kind, error.retryable) == ("connection", True)
+    server.up()
+
+
+def test_the_stated_wait_is_read(server):
+    server.behaviour.retry_after_s = 600
+    assert refused(server, "rate_limited_after").retry_after_s == 600
+    assert refused(server, "unavailable_after").retry_after_s == 600
+    dated = refused(server, "rate_limited_date").retry_after_s
+    assert dated is not None
+    assert 595 < dated <= 600
+    assert refused(server, "rate_limited").retry_after_s is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [({}, None), ({"retry-after": "soon"}, None), ({"retry-after": "nan"}, None),
+     ({"retry-after": "-5"}, 0.0), ({"retry-after": "86400"}, 86400.0),
+     ({"retry-after-ms": "250", "retry-after": "9"}, 0.25),
+     ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0)],
+)  # fmt: skip
+def test_retry_after_is_seconds_or_a_date(headers, seconds):
+    assert retry_after_s(headers) == seconds
+
+
+def test_the_reply_is_raw_and_complete(server):
+    reply = answer(server, make_ask(1))
+    assert 50 < len(reply.text.split()) < 150
+    assert "pump 1" in reply.text
+    assert (reply.model, reply.finish_reason) == ("stub", "stop")
+    assert reply.tokens_in > 0
+    assert reply.tokens_out > 0
+    assert 0 < reply.seconds < 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "text", "finish_reason"),
+    [("empty_text", "", "stop"), ("reasoning_only", "", "stop"),
+     ("refusal_field", "I cannot answer this.", "refusal")],
+)  # fmt: skip
+def test_an_empty_answer_stays_empty_and_reasoning_stays_out(server, fault, text, finish_reason):
+    server.behaviour.always = fault
+    reply = answer(server, make_ask())
+    assert (reply.text, reply.finish_reason) == (text, finish_reason)
+
+
+def test_a_truncated_answer_says_so_and_odd_characters_can_be_stored(server, tmp_path):
+    server.behaviour.always = "length"
+    assert answer(server, make_ask()).finish_reason == "length"
+    server.behaviour.always = "nul"
+    reply = answer(server, make_ask())
+    assert "\x00?" in reply.text
+    with Ledger.open(tmp_path / "l.sqlite") as ledger:
+        ledger.record([(make_ask(), reply)])
+        assert ledger.reply(reply.ask_id) == reply
+
+
+def test_a_server_without_usage_still_has_its_tokens_counted(server):
+    server.behaviour.always = "no_usage"
+    reply = answer(server, make_ask())
+    assert reply.tokens_in > 0
+    assert reply.tokens_out > 0
+
+
+def test_schema_logprobs_and_sample_number_reach_the_server(server):
+    schema = {"type": "object", "properties": {"label": {"type": "string", "enum": ["Yes", "No"]}}}
+    reply = answer(server, make_ask(schema=schema, top_logprobs=3))
+    assert json.loads(reply.text)["label"] in ("Yes", "No")
+    assert len(reply.logprobs) == len(reply.text.split())
+    assert [len(token.top) for token in reply.logprobs] == [3] * len(reply.logprobs)
+    texts = {answer(server, make_ask(number=number)).text for number in range(3)}
+    assert len(texts) == 3
+
+
+def test_what_the_server_cannot_do_is_not_asked_of_it(server):
+    plain = EndpointFacts(model="stub", json_schema=False, length_parameter="max_completion_tokens")
+    server.behaviour.length_parameter = "max_completion_tokens"
+    reply = answer(server, make_ask(schema={"type": "integer"}, top_logprobs=3), facts=plain)
+    assert "pump" in reply.text
+    assert reply.logprobs == ()
+
+
+def test_the_timeout_counts_from_sending_not_from_waiting_for_a_slot(server, tmp_path):
+    """Fifty calls of 0.1 s, one at a time: each would be late if its clock ran while it waited."""
+    server.behaviour.latency_s = 0.02
+
+    async def go(ledger):
+        teacher = EndpointTeacher(server.url, FACTS, timeout_s=0.5, concurrency=1)
+        async with Asker(teacher, ledger) as asker:
+            ends = [end async for _, end in asker.answers(make_ask(i) for i in range(50))]
+        await teacher.close()
+        return ends
+
+    with Ledger.open(tmp_path / "l.sqlite") as ledger:
+        assert all(isinstance(end, Reply) for end in asyncio.run(go(ledger)))
+    assert [call["attempt"] for call in server.calls] == [1] * 50
+
+
+@pytest.mark.parametrize("fault", ["unauthorized", "html_page", "server_error", "hang", None])
+def test_the_key_never_leaves(server, tmp_path, caplog, capfd, fault):
+    """The server echoes it in its errors; everything that the run says and writes is searched."""
+    caplog.set_level(logging.DEBUG)
+    server.behaviour.always = fault
+    said: list[object] = []
+
+    async def go(ledger):
+        teacher = EndpointTeacher(server.url, FACTS, api_key=CANARY, timeout_s=0.1, concurrency=2)
+        said.append(f"{teacher!r} {teacher.name}")
+        try:
+            async with Asker(teacher, ledger, clock=FastClock(2000), on_event=said.append) as asker:
+                async for found in asker.answers([make_ask()]):
+                    said.append(found)
+        except ServiceError as error:
+            said.extend([error, error.__cause__, error.__context__])
+        finally:
+            await teacher.close()
+
+    with Ledger.open(tmp_path / "l.sqlite") as ledger:
+        asyncio.run(go(ledger))
+    assert len(said) > 3
+    assert CANARY not in repr(said) + caplog.text + repr(capfd.readouterr())
+    for file in tmp_path.iterdir():
+        assert CANARY.encode() not in file.read_bytes()
+
+
+def test_secrets_of_the_address_are_not_printed():
+    assert printable_url("http://me:pass@[::1]:8000/v1/?key=abc#x") == "http://[::1]:8000/v1"
+    for wrong in ("ftp://host/v1", "host:8000", "http:///v1", ""):
+        with pytest.raises(UsageError, match="an endpoint is http"):
+            printable_url(wrong)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "facts"),
+    [
+        (Behaviour(), {"json_schema": True, "logprobs": True}),
+        (Behaviour(json_schema=False), {"json_schema": False, "logprobs": True}),
+        (Behaviour(logprobs=False), {"json_schema": True, "logprobs": False}),
+        (
+            Behaviour(length_parameter="max_completion_tokens"),
+            {"json_schema": True, "logprobs": True, "length_parameter": "max_completion_tokens"},
+        ),
+        (
+            Behaviour(faults=0.3, retry_after_s=0.1, hang_s=9, seed=5),
+            {"json_schema": True, "logprobs": True},
+        ),
+    ],
+)
+def test_the_probe_believes_what_it_sees(behaviour, facts):
+    with FaultServer(behaviour) as server:
+        found = asyncio.run(probe(server.url, timeout_s=0.3, clock=FastClock()))
+    assert found == EndpointFacts(model="stub", served=("stub",), **facts)
+
+
+def test_the_probe_asks_for_a_model_only_when_it_must(server):
+    server.behaviour.models = ("b", "a")
+    with pytest.raises(UsageError, match="serves a, b; name one with --model"):
+        asyncio.run(probe(server.url))
+    assert asyncio.run(probe(server.url, "a")).model == "a"
+    server.behaviour.models = None
+    with pytest.raises(UsageError, match="does not say what it serves; name one"):
+        asyncio.run(probe(server.url))
+    assert asyncio.run(probe(server.url, "any")).served == ()
+
+
+def test_the_probe_says_why_there_is_no_teacher(server):
+    with pytest.raises(ServiceError, match=r"HTTP 404: The model does not exist.*--model"):
+        asyncio.run(probe(server.url, "other"))
+    server.behaviour.api_key = "right"
+    with pytest.raises(ServiceError, match=r"HTTP 401.*OPENAI_API_KEY"):
+        asyncio.run(probe(server.url, api_key="wrong"))
+    assert asyncio.run(probe(server.url, api_key="right")).model == "stub"
+    server.down()
+    with pytest.raises(ServiceError, match="see that it runs"):
+        asyncio.run(probe(server.url, api_key="right", clock=FastClock()))
+    server.up()
+
+
+def test_a_redirect_is_not_followed(server, monkeypatch):
+    from tests import fault_server
+
+    def elsewhere(connection, *_):
+        return connection._send(307, {}, {"Location": "http://192.0.2.1/v1?x=1"})
+
+    async def redirect(connection, *arguments):
+        return elsewhere(connection)
+
+    monkeypatch.setattr(fault_server._Connection, "_answer", redirect)
+    error = refused(server, None)
+    assert (error.kind, error.fatal) == ("not_found", True)
+    assert "redirects to http://192.0.2.1/v1" in str(error)
+
+
+def test_a_date_without_zone_is_taken_as_utc():
+    soon = datetime.now(UTC) + timedelta(seconds=60)
+    found = retry_after_s({"retry-after": soon.strftime("%a, %d %b %Y %H:%M:%S")})
+    assert found is not None
+    assert 55 < found <= 60
