@@ -28,7 +28,7 @@ def teacher():
 
 def replies(teacher, *asks) -> list[Reply]:
     async def all_at_once() -> list[Reply]:
-        return await asyncio.gather(*(teacher.answer(one) for one in asks))
+        return list(await asyncio.gather(*(teacher.answer(one) for one in asks)))
 
     return asyncio.run(all_at_once())
 
