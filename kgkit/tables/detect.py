@@ -14,6 +14,7 @@ from kgkit.tables.layouts import Layouts, LayoutSpec, heading_form
 from kgkit.tables.read import Sheet
 
 HEADER_WITHIN = 30
+_FIELDS_WITHIN = 200
 _SAMPLE = 200
 _SHARE = 0.6
 
@@ -64,19 +65,16 @@ def detect(sheet: Sheet, layouts: Layouts, *, wanted: str | None, where: str) ->
     Raises TableError when two layouts fit equally well.
     """
     names = [wanted] if wanted else [n for n, spec in layouts.by_name.items() if spec.detect]
-    found: list[Match] = []
-    nearest: list[Match] = []
-    places = list(_places(sheet))
-    for name in names:
-        spec = layouts.require(name)
-        matches = [_hold(sheet, place, name, spec, layouts) for place in places]
-        whole = [match for match in matches if not match.lacks]
-        if whole:
-            found.append(max(whole, key=_rank))
-        elif matches:
-            nearest.append(max(matches, key=lambda match: (-len(match.lacks), *_rank(match))))
+    best_of: dict[str, Match] = {}
+    for place in _places(sheet):
+        headings = _header(sheet, place, width=_FIELDS_WITHIN)
+        for name in names:
+            match = _hold(sheet, place, headings, (name, layouts.require(name)), layouts)
+            if name not in best_of or _fit(match) > _fit(best_of[name]):
+                best_of[name] = match
+    found = [match for match in best_of.values() if not match.lacks]
     if not found:
-        return _no_match(sheet, nearest)
+        return _no_match(sheet, list(best_of.values()))
     if any(match.spec.shape == "long" for match in found):
         # One column that happens to hold a 1 makes no matrix of a list.
         found = [match for match in found if len(match.marked) != 1 or match.affinity]
@@ -93,19 +91,30 @@ def _weight(match: Match) -> tuple[int, float, int]:
     return match.covered, match.affinity, match.header - match.first
 
 
+def _fit(match: Match) -> tuple[int, ...]:
+    """What tells the places of one layout apart."""
+    return -len(match.lacks), *_rank(match)
+
+
 def _rank(match: Match) -> tuple[int, int, int, int]:
     distinct = len(set(match.marked.values()))
     return len(match.fields) + distinct, match.covered, -(match.first - match.header), -match.header
 
 
-def _places(sheet: Sheet) -> Iterator[tuple[int, int, list[Heading]]]:
-    """(header row, first data row, headings) for every one- and two-row header within reach."""
+def _places(sheet: Sheet) -> Iterator[tuple[int, int]]:
+    """(header row, first data row) for every one- and two-row header within reach."""
     for row in range(min(HEADER_WITHIN, len(sheet.rows))):
         if not any(sheet.rows[row]):
             continue
-        yield row, row + 1, list(_headings([], sheet.rows[row]))
+        yield row, row + 1
         if row + 1 < len(sheet.rows) and any(sheet.rows[row + 1]):
-            yield row, row + 2, list(_headings(sheet.rows[row], sheet.rows[row + 1]))
+            yield row, row + 2
+
+
+def _header(sheet: Sheet, place: tuple[int, int], *, width: int | None = None) -> list[Heading]:
+    """The headings of a place, of the first `width` columns."""
+    rows = [row[:width] for row in sheet.rows[place[0] : place[1]]]
+    return list(_headings(rows[0] if len(rows) == 2 else [], rows[-1]))
 
 
 def _headings(upper: Sequence[str], lower: Sequence[str]) -> Iterator[Heading]:
@@ -123,7 +132,8 @@ def _headings(upper: Sequence[str], lower: Sequence[str]) -> Iterator[Heading]:
         joined = f"{group} {bottom}" if two and bottom and group != bottom else ""
         shown = (joined if bottom in twice else "") or bottom or top
         texts = [bottom, joined, top] if two else [bottom]
-        forms = tuple(dict.fromkeys(heading_form(text) for text in texts if text))
+        near = texts if column < _FIELDS_WITHIN else []
+        forms = tuple(dict.fromkeys(heading_form(text) for text in near if text))
         yield Heading(column=column, shown=shown, lowest=bottom, forms=forms)
 
 
@@ -133,25 +143,24 @@ def _one_line(text: str) -> str:
 
 def _hold(
     sheet: Sheet,
-    place: tuple[int, int, list[Heading]],
-    name: str,
-    spec: LayoutSpec,
+    place: tuple[int, int],
+    headings: list[Heading],
+    named: tuple[str, LayoutSpec],
     layouts: Layouts,
 ) -> Match:
-    """One layout held against one place."""
-    header, first, headings = place
+    """One layout held against one place; all columns are looked at only where the layout's fields are."""
+    (header, first), (name, spec) = place, named
     sample = sheet.rows[first : first + _SAMPLE]
     fields = _fields(headings, sample, spec, layouts)
-    used = set(fields.values())
-    rest = [heading for heading in headings if heading.column not in used]
     marked: dict[int, str] = {}
-    affinity = 0.0
     lacks = [" or ".join(group) for group in spec.needs if not set(group) & set(fields)]
     if spec.tells and not set(spec.tells) & set(fields):
         lacks.append(" or ".join(spec.tells))
+    used = set(fields.values())
+    whole = headings if lacks else _header(sheet, place)
+    rest = [heading for heading in whole if heading.column not in used]
     if spec.shape == "matrix" and not lacks:
         marked = _marked(rest, sample, layouts)
-        affinity = _affinity(marked.values(), spec)
         if not marked:
             lacks.append("columns of marks (x, 1, yes ...)")
     return Match(
@@ -163,7 +172,7 @@ def _hold(
         marked=marked,
         others={h.column: h.shown for h in rest if h.column not in marked},
         lacks=tuple(lacks),
-        affinity=affinity,
+        affinity=_affinity(list(marked.values())[:_SAMPLE], spec),
     )
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _MAX_UNPACKED = 1 << 30
 _SUSPECT_UNPACKED = 8 << 20
 _SUSPECT_RATIO = 100
+_MAX_MERGED = 1_000_000
 _CHUNK = 1 << 20
 _ENTITY = re.compile(rb"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
 _WIDE = re.compile(rb'r="([A-Z]{2,7})[0-9]+"')
