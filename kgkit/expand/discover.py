@@ -46,7 +46,7 @@ class DiscoverSensors:
     def parse(self, ask: Ask, reply: Reply) -> Subgraph:
         """Sensor nodes and MONITORED_BY edges."""
         text = checks.usable_text(ask, reply)
-        names = _from_json(text) if ask.schema else _from_list(text)
+        names = _from_json(text) if ask.schema is not None else _from_list(text)
         self.linked |= {asset_id(name) for name in names} & self._assets - {self.scope.asset}
         found = {sensor_id(name): name for name in reversed(names) if self._is_sensor(name)}
         if not found:

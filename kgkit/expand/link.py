@@ -60,7 +60,7 @@ class LinkRelevance:
     def parse(self, ask: Ask, reply: Reply) -> Subgraph:
         """One vote, as an edge."""
         text = checks.usable_text(ask, reply)
-        label, reason = _from_json(text) if ask.schema else _from_lines(text)
+        label, reason = _from_json(text) if ask.schema is not None else _from_lines(text)
         if len(reason.split()) < 3:
             raise BadReply("too short", "no reason given")
         key = EdgeKey(

@@ -72,7 +72,7 @@ class Assets:
 
         Raises UsageError that names the nearest ones.
         """
-        from rapidfuzz import process
+        from rapidfuzz import fuzz, process
 
         if not self.rows:
             raise UsageError("the graph holds no assets: run `kgkit load` first")
@@ -80,8 +80,9 @@ class Assets:
             spellings = {asset_id(name) for name in (row.id, row.name, *row.aliases)}
             if asset_id(typed) in spellings or (row.code and plain(typed) == plain(row.code)):
                 return row
-        names = [row.name for row in self.rows.values()]
-        near = [name for name, _, _ in process.extract(typed, names, limit=3, processor=plain)]
+        names = {normal_form(row.name): row.name for row in self.rows.values()}
+        found = process.extract(normal_form(typed), list(names), scorer=fuzz.ratio, limit=3)
+        near = [names[form] for form, _, _ in found]
         raise UsageError(
             f"no asset is called {typed}; did you mean {', '.join(near)}? (`kgkit status` lists all)"
         )

@@ -211,6 +211,8 @@ def _triple(asset: AssetFacts, sensor: str, mode: str) -> str:
     verdict = "helps" if helps else "does not help"
     return _sentences([
         f"On the {asset.name}, {asset.sensors[sensor]} {verdict} to detect {name.lower()}.",
+        f"The loaded tables list {len(asset.sensors)} monitored parameters for the {asset.name}; "
+        f"{len(others) + helps} of them respond to this failure mode.",
         f"The failure mode is described as follows: {description.rstrip('.')}." if description else "",
         f"It is seen for instance as {_listed(examples)}." if examples else "",
         f"Other parameters that respond to {name.lower()} are {_listed(others)}." if others

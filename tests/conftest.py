@@ -1,0 +1,52 @@
+"""Workspaces for tests: the starter tables loaded once, copied for each test that asks."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from kgkit.derive import Derivation
+from kgkit.graph.open import open_store
+from kgkit.settings import Settings
+from kgkit.splits import read_split
+from kgkit.teacher.ledger import Ledger
+from kgkit.workspace import Workspace
+from tests.walk import kgkit
+
+Open = Callable[[Path], Derivation]
+
+
+@pytest.fixture(scope="session")
+def starter_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("starter") / "w"
+    kgkit("load", workspace=path)
+    return path
+
+
+@pytest.fixture
+def starter(starter_template: Path, tmp_path: Path) -> Path:
+    """A workspace of the test's own with the starter tables in it."""
+    path = tmp_path / "w"
+    shutil.copytree(starter_template, path)
+    return path
+
+
+@pytest.fixture
+def open_workspace() -> Iterator[Open]:
+    """Opens a workspace on ladybug inside this process; all are closed after the test."""
+    with ExitStack() as stack:
+
+        def open_it(path: Path, split: str = "default") -> Derivation:
+            workspace = Workspace(path)
+            workspace.create()
+            choices = workspace.choices()
+            graph = open_store("ladybug", workspace=path, owner=choices.id, settings=Settings())
+            stack.callback(graph.close)
+            ledger = stack.enter_context(Ledger.open(workspace.ledger))
+            return Derivation(
+                workspace=workspace, ledger=ledger, graph=graph, split=read_split(split)
+            )
+
+        yield open_it
