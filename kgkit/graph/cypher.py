@@ -11,6 +11,7 @@ from kgkit.errors import UsageError
 _QUIET = re.compile(
     r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`(?:[^`]|``)*`|//[^\n]*|/\*.*?\*/""", re.DOTALL
 )
+_ESCAPED_QUOTE = re.compile(r"\\u00(?:22|27|2f|5c|60)", re.IGNORECASE)
 _STARTS = ("MATCH", "OPTIONAL", "UNWIND", "WITH", "RETURN", "CALL", "EXPLAIN", "PROFILE")
 _CALL = re.compile(r"(?<![.\w:$])CALL\s+(?:(\w[\w.]*)\s*(\()?)?", re.IGNORECASE)
 _PROCEDURES = re.compile(
@@ -26,7 +27,9 @@ _OUTSIDE = re.compile(
 
 def check_reads_only(cypher: str) -> None:
     """Raise UsageError unless `cypher` is one statement that reads the graph and nothing else."""
-    text = _QUIET.sub(" ` ", cypher).strip().rstrip(";").strip()
+    if _ESCAPED_QUOTE.search(cypher):  # Neo4j reads it as the quote itself, wherever it stands
+        raise UsageError("query: a quote is written as \\uXXXX; hand the text over as a parameter")
+    text = _QUIET.sub(_placeholder, cypher).strip().rstrip(";").strip()
     if ";" in text:
         raise UsageError("query: more than one statement; run them one by one")
     first = re.match(r"\w*", text)
@@ -46,3 +49,7 @@ def check_reads_only(cypher: str) -> None:
             raise UsageError(
                 f"query: CALL {name} is not a known reading procedure; to allow it add --write"
             )
+
+
+def _placeholder(quiet: re.Match[str]) -> str:
+    return " " if quiet.group().startswith("/") else " ` "

@@ -135,7 +135,7 @@ def _open(path: Path, *, read_only: bool) -> "ladybug.Database":
     try:
         database = ladybug.Database(path, read_only=read_only, backend="pybind")
         database.init_database()
-    except (RuntimeError, MemoryError, IndexError) as error:
+    except (RuntimeError, MemoryError, ValueError, LookupError) as error:
         if "lock" in str(error).lower():
             raise KgkitError(
                 f"{path} is in use by another process ({_first_line(error)}); "

@@ -84,13 +84,13 @@ def test_a_file_in_use_says_so_but_can_be_read(tmp_path: Path, open_ladybug: Ope
         kill(process)
 
 
-def overwrite_middle(content: bytes) -> bytes:
-    return content[:64] + b"\xff" * 4096 + content[64 + 4096 :]
+def overwritten(content: bytes) -> bytes:
+    return content[:4096] + b"\xff" * (len(content) - 4096)
 
 
 @pytest.mark.parametrize(
     "broken",
-    [b"", b"not a graph" * 500, overwrite_middle],
+    [b"", b"not a graph" * 500, overwritten],
     ids=["empty", "text", "overwritten"],
 )
 def test_a_broken_file_names_the_remedy(tmp_path: Path, open_ladybug: Open, broken):

@@ -27,6 +27,7 @@ class CommitCutter:
 
     def __init__(self, port: int, *, cuts: int) -> None:
         self.left = cuts
+        self.ends: list[socket.socket] = []
         self.server_port = port
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
@@ -37,6 +38,7 @@ class CommitCutter:
             while True:
                 client, _ = self.listener.accept()
                 server = socket.create_connection(("127.0.0.1", self.server_port))
+                self.ends += [client, server]
                 armed = threading.Event()
                 for source, sink, upward in ((client, server, True), (server, client, False)):
                     arguments = (source, sink, armed, upward)
@@ -45,14 +47,17 @@ class CommitCutter:
     def _pump(
         self, source: socket.socket, sink: socket.socket, armed: threading.Event, upward: bool
     ) -> None:
-        with contextlib.suppress(OSError), source, sink:
+        with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 if upward and COMMIT in data and self.left:
                     self.left -= 1
                     armed.set()
                 if not upward and armed.is_set():
-                    return
+                    break
                 sink.sendall(data)
+        for end in (source, sink):  # shutdown, not close: the other thread waits on these sockets
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
 
 @contextlib.contextmanager
@@ -61,7 +66,8 @@ def cutter(server: Server, *, cuts: int) -> Iterator[CommitCutter]:
     try:
         yield proxy
     finally:
-        proxy.listener.close()
+        for end in (proxy.listener, *proxy.ends):
+            end.close()
 
 
 @pytest.mark.neo4j
