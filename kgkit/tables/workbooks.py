@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from kgkit.errors import TableError
+from kgkit.tables.ods import Merge, search_content
 from kgkit.tables.read import MAX_CELLS, MAX_COLUMNS, Position, Sheet, cell_text
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ _CHUNK = 1 << 20
 _ENTITY = re.compile(rb"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
 _WIDE = re.compile(rb'r="([A-Z]{2,7})[0-9]+"')
 _TALL = re.compile(rb'r="[A-Z]*([0-9]{4,10})"')
-_REPEATED = re.compile(rb'number-(columns|rows)-repeated="([0-9]+)"')
 _DIMENSIONS = re.compile(rb"\x00\x02\x0e\x00(.{12})", re.DOTALL)
+_LOCKED = "is protected by a password; save a copy without one and load that"
 _SAVE_AGAIN = "open it in your office program, save it again and load that"
 
 
@@ -34,42 +35,47 @@ def read_workbook(data: bytes, *, name: str) -> Iterator[Sheet]:
     """The worksheets of an office workbook in their order; merged cells all hold the text. Raises TableError."""
     import python_calamine as calamine
 
+    merges: list[list[Merge]] = []
     if data.startswith(b"PK"):
-        _search(data, name=name)
+        merges = _search(data, name=name)
     else:
         _search_old(data, name=name)
     try:
         workbook = calamine.load_workbook(io.BytesIO(data))
-        for sheet in workbook.sheets_metadata:
-            if sheet.typ == calamine.SheetTypeEnum.WorkSheet:
-                hidden = sheet.visible != calamine.SheetVisibleEnum.Visible
-                yield _sheet(workbook.get_sheet_by_name(sheet.name), hidden=hidden, name=name)
+        for number, about in enumerate(workbook.sheets_metadata):
+            if about.typ == calamine.SheetTypeEnum.WorkSheet:
+                hidden = about.visible != calamine.SheetVisibleEnum.Visible
+                sheet = workbook.get_sheet_by_name(about.name)
+                merged = sheet.merged_cell_ranges or (
+                    merges[number] if number < len(merges) else []
+                )
+                yield _sheet(sheet, merged, hidden=hidden, name=name)
     except calamine.PasswordError as error:
-        raise TableError(
-            f"{name}: is protected by a password; save a copy without one and load that"
-        ) from error
+        raise TableError(f"{name}: {_LOCKED}") from error
     except (calamine.CalamineError, OSError, ValueError) as error:
         raise TableError(f"{name}: is broken ({_words(error)}); {_SAVE_AGAIN}") from error
 
 
-def _sheet(sheet: "CalamineSheet", *, hidden: bool, name: str) -> Sheet:
+def _sheet(sheet: "CalamineSheet", merged: list[Merge], *, hidden: bool, name: str) -> Sheet:
     if sheet.total_width > MAX_COLUMNS or sheet.total_height * sheet.total_width > MAX_CELLS:
         raise TableError(
             f"{name}, sheet {sheet.name}: {sheet.total_height:,} rows x {sheet.total_width:,} columns is more than "
             f"{MAX_CELLS:,} cells; delete the empty rows and columns around the table"
         )
     rows = [[cell_text(value) for value in row] for row in sheet.iter_rows()]
-    return Sheet(
-        name=sheet.name,
-        rows=rows,
-        hidden=hidden,
-        anchors=_fill(rows, sheet.merged_cell_ranges or []),
+    width = len(rows[0]) if rows else 0
+    covered = sum(
+        max(0, min(bottom + 1, len(rows)) - top) * max(0, min(right + 1, width) - left)
+        for (top, left), (bottom, right) in merged
     )
+    if covered > _MAX_MERGED:
+        raise TableError(
+            f"{name}, sheet {sheet.name}: merges cover {covered:,} cells, more than {_MAX_MERGED:,}; undo them"
+        )
+    return Sheet(name=sheet.name, rows=rows, hidden=hidden, anchors=_fill(rows, merged))
 
 
-def _fill(
-    rows: list[list[str]], merged: list[tuple[Position, Position]]
-) -> Mapping[Position, Position]:
+def _fill(rows: list[list[str]], merged: list[Merge]) -> Mapping[Position, Position]:
     """Write the text of every merged range into all of its cells; where each came from."""
     anchors: dict[Position, Position] = {}
     for (top, left), (bottom, right) in merged:
@@ -107,8 +113,11 @@ def read_parquet(data: bytes, *, name: str) -> list[list[str]]:
     return rows
 
 
-def _search(data: bytes, *, name: str) -> None:
-    """Refuse an archive that is a bomb, declares entities or names paths outside itself."""
+def _search(data: bytes, *, name: str) -> list[list[Merge]]:
+    """Refuse an archive that is a bomb, declares entities or names paths outside itself.
+
+    The merged cells of an ODS file's tables, which calamine does not tell; [] for the others.
+    """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
@@ -117,6 +126,8 @@ def _search(data: bytes, *, name: str) -> None:
             for entry in entries:
                 if entry.filename.lower().endswith((".xml", ".rels")):
                     _search_entry(archive, entry, name=name)
+            is_ods = any(entry.filename == "content.xml" for entry in entries)
+            return search_content(archive.read("content.xml"), name=name) if is_ods else []
     except TableError:
         raise
     except Exception as error:  # zipfile and zlib raise a dozen kinds on a broken archive
@@ -124,7 +135,9 @@ def _search(data: bytes, *, name: str) -> None:
 
 
 def _search_old(data: bytes, *, name: str) -> None:
-    """Refuse an XLS whose DIMENSIONS record spans far more cells than its bytes could fill."""
+    """Refuse an encrypted package, and an XLS whose DIMENSIONS span far more cells than its bytes could fill."""
+    if "EncryptedPackage".encode("utf-16-le") in data:
+        raise TableError(f"{name}: {_LOCKED}")
     for dimensions in _DIMENSIONS.finditer(data):
         _, rows, _, columns = struct.unpack("<IIHH", dimensions[1])
         if rows <= 65_536 and columns <= 256 and rows * columns > max(500_000, len(data)):
@@ -169,8 +182,6 @@ def _search_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, *, name: str
             if entry.filename.startswith("xl/worksheets/"):
                 last_row = max(last_row, *map(int, {b"0", *_TALL.findall(text)}))
                 last_column = max(last_column, *map(_column, {b"A", *_WIDE.findall(text)}))
-            elif entry.filename == "content.xml":
-                _search_repeats(text, name=name)
             tail = text[-200:]
     if last_column > MAX_COLUMNS or last_row * last_column > MAX_CELLS:
         raise TableError(
@@ -188,11 +199,3 @@ def _column(letters: bytes) -> int:
     for code in letters:
         number = number * 26 + code - 64
     return number
-
-
-def _search_repeats(text: bytes, *, name: str) -> None:
-    for what, times in _REPEATED.findall(text):
-        if int(times) > {b"columns": MAX_COLUMNS, b"rows": 1_048_576}[what]:
-            raise TableError(
-                f"{name}: repeats a cell {int(times):,} times, beyond any sheet; {_SAVE_AGAIN}"
-            )

@@ -129,3 +129,35 @@ def doctored(
         for name, content in (extra or {}).items():
             target.writestr(name, content)
     return path
+
+
+def ods(path: Path, rows: str) -> Path:
+    """An ODS file of one table `S` with these table:table-row elements."""
+    names = "urn:oasis:names:tc:opendocument:xmlns:"
+    spaces = " ".join(
+        f'xmlns:{prefix}="{names}{prefix}:1.0"' for prefix in ("office", "table", "text")
+    )
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        file.writestr(
+            "META-INF/manifest.xml", f'<m:manifest xmlns:m="{names}manifest:1.0"></m:manifest>'
+        )
+        file.writestr(
+            "content.xml",
+            f"<office:document-content {spaces}><office:body><office:spreadsheet>"
+            f'<table:table table:name="S">{rows}</table:table>'
+            "</office:spreadsheet></office:body></office:document-content>",
+        )
+    return path
+
+
+def ods_row(*cells: str, times: int = 1) -> str:
+    """A table:table-row of cells, repeated `times`."""
+    return (
+        f'<table:table-row table:number-rows-repeated="{times}">{"".join(cells)}</table:table-row>'
+    )
+
+
+def ods_cell(text: str, *, attributes: str = "") -> str:
+    """A table:table-cell with a text."""
+    return f'<table:table-cell office:value-type="string" {attributes}><text:p>{text}</text:p></table:table-cell>'

@@ -13,7 +13,7 @@ from kgkit.errors import TableError, UsageError
 from kgkit.graph.build import build
 from kgkit.splits import read_split
 from kgkit.tables import read_tables
-from tests.tables.spreadsheets import doctored, sensor_matrix_bytes
+from tests.tables.spreadsheets import doctored, ods, ods_cell, ods_row, sensor_matrix_bytes
 
 Maker = Callable[[Path], Path]
 
@@ -62,6 +62,17 @@ def far_corner_old(folder: Path) -> Path:
     return folder / "corner.xls"
 
 
+def repeated_cells(folder: Path) -> Path:
+    cell = ods_cell("x", attributes='table:number-columns-repeated="9999"')
+    return ods(folder / "repeated.ods", ods_row(ods_cell("Failure mode"), cell, times=100_000))
+
+
+def far_corner_ods(folder: Path) -> Path:
+    gap = '<table:table-row table:number-rows-repeated="1000000"><table:table-cell table:number-columns-repeated="9000"/></table:table-row>'
+    last = ods_row('<table:table-cell table:number-columns-repeated="9000"/>', ods_cell("x"))
+    return ods(folder / "corner.ods", ods_row(ods_cell("Failure mode")) + gap + last)
+
+
 def written(name: str, data: bytes) -> Maker:
     def make(folder: Path) -> Path:
         (folder / name).write_bytes(data)
@@ -79,12 +90,15 @@ REFUSED: list[tuple[Maker, str]] = [
     (path_escape, "names a path outside itself"),
     (far_corner, "has cells out to row 1,048,576, column 16,384"),
     (far_corner_old, "has cells out to row 65,536, column 256"),
+    (repeated_cells, "claims 100,000 rows x 10,000 columns"),
+    (far_corner_ods, "claims 1,000,002 rows x 9,001 columns"),
     (written("zero.csv", b""), "is empty (0 bytes)"),
     (written("blank.csv", b" \n\n\t\n"), "holds nothing but white space"),
     (written("text.xlsx", b"a,b\n1,2\n"), "the content is text, but the name says .xlsx"),
     (written("book.csv", sensor_matrix_bytes()), "but the name says .csv"),
     (written("half.xlsx", sensor_matrix_bytes()[:3000]), "is a broken archive"),
     (written("locked.xlsx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(4000)), "is broken"),
+    (written("secret.xlsx", b"\xd0\xcf\x11\xe0" + "EncryptedPackage".encode("utf-16-le")), "is protected by a password"),
     (written("noise.csv", bytes(range(32)) * 100), "binary data that is no table"),
     (written("fake.parquet", b"PAR1" + bytes(100) + b"PAR1"), "is broken"),
     (written("wide.csv", b"Failure Mode" + b",s" * 100_000 + b"\nwear" + b",x" * 100_000), "100,001 columns"),

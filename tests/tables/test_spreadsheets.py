@@ -6,7 +6,14 @@ from kgkit.graph.build import build
 from kgkit.records import Subgraph, Value
 from kgkit.splits import read_split
 from kgkit.tables import Counts, TableReading, read_tables
-from tests.tables.spreadsheets import german_csv, two_row_matrix, vendor_fmea
+from tests.tables.spreadsheets import (
+    german_csv,
+    ods,
+    ods_cell,
+    ods_row,
+    two_row_matrix,
+    vendor_fmea,
+)
 
 
 def graph(reading: TableReading) -> Subgraph:
@@ -114,3 +121,20 @@ def test_a_two_row_header_tells_sensors_of_one_name_apart(tmp_path: Path) -> Non
         ("non-drive-end-vibration", "belt-slip"): "No",
         ("non-drive-end-temperature", "belt-slip"): "No",
     }
+
+
+def test_an_ods_sheet_with_merged_cells_and_repeated_blanks_loads(tmp_path: Path) -> None:
+    merged = 'table:number-rows-spanned="2" table:number-columns-spanned="1"'
+    blanks = '<table:table-cell table:number-columns-repeated="16384"/>'
+    path = ods(
+        tmp_path / "fan.ods",
+        ods_row(ods_cell("Failure mode"), ods_cell("Effect"))
+        + ods_row(ods_cell("wear", attributes=merged), ods_cell("noise"))
+        + ods_row("<table:covered-table-cell/>", ods_cell("stop"))
+        + ods_row(blanks, times=1_048_573),
+    )
+
+    reading = read_tables([path])
+
+    assert reading.counts == Counts(seen=2, loaded=2, rejected=0, skipped={})
+    assert edge(graph(reading), "fan", "wear")["effects"] == ["noise", "stop"]
