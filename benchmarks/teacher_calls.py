@@ -164,9 +164,9 @@ def main() -> None:
     given = parser.parse_args()
     results: dict[str, object] = {"cpus": os.cpu_count(), "python": platform.python_version()}
     for name, calls, concurrency, slow_share in (
-        ("P1 C=32", 960, 32, 0.0),
+        ("P1 C=32", 640, 32, 0.0),
         ("P1 C=256", 4096, 256, 0.0),
-        ("P2 C=32, 2 % slow", 960, 32, 0.02),
+        ("P2 C=32, 2 % slow", 640, 32, 0.02),
     ):
         process, url = stub(0.05, slow_share)
         try:

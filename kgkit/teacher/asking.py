@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Literal
 
-from kgkit.errors import ServiceError
+from kgkit.errors import KgkitError, ServiceError
 from kgkit.records import Ask, Failure, Reply
 from kgkit.teacher.budget import Budget
 from kgkit.teacher.ledger import Ledger
@@ -416,16 +416,16 @@ class _Writer:
         while self._waiting:
             batch, self._waiting = self._waiting, []
             rows = [(ask, end) for ask, end, _ in batch]
-            outcome = (
-                await asyncio.gather(
-                    loop.run_in_executor(self._thread, self.ledger.record, rows),
-                    return_exceptions=True,
-                )
-            )[0]
+            outcome: KgkitError | None = None
+            try:
+                commit = self.ledger.begin(rows)
+                await loop.run_in_executor(self._thread, commit)
+            except KgkitError as error:
+                outcome = error
             for _, _, written in batch:
                 if written.done():
                     continue
-                if isinstance(outcome, BaseException):
+                if outcome is not None:
                     written.set_exception(outcome)
                 else:
                     written.set_result(None)

@@ -33,6 +33,11 @@ _STATUS_KINDS: Mapping[int, FailureKind] = {
     503: "rate_limited",
     529: "rate_limited",
 }
+_TELLTALES = [
+    f"X-Stainless-{name}"
+    for name in ("Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Version", "Async")
+] + ["x-stainless-retry-count", "x-stainless-read-timeout"]
+"""Headers of the SDK about this machine: nobody asked to send them."""
 _FATAL = ("unauthorized", "payment", "not_found")
 _RETRYABLE = ("rate_limited", "server_error", "timeout", "connection", "malformed")
 
@@ -134,6 +139,7 @@ class Line:
             api_key=api_key or "none",
             max_retries=0,
             timeout=timeout,
+            default_headers=dict.fromkeys(_TELLTALES, openai.Omit()),  # type: ignore[arg-type]
             http_client=openai.DefaultAioHttpClient(timeout=timeout, follow_redirects=False),
         )
 

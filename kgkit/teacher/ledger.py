@@ -9,7 +9,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -121,16 +121,40 @@ class Ledger:
         The first reply to an ask stays for ever; a failure is replaced by a later failure or reply.
         Raises KgkitError (disk full, damaged file): then nothing of `finished` was written.
         """
+        self.begin(finished)()
+
+    def begin(self, finished: Sequence[tuple[Ask, Reply | Failure]]) -> Callable[[], None]:
+        """`record` in two halves: write now, and get what makes it durable, to be called once.
+
+        The second half waits for the disk and may run in another thread; all else waits for it. (Inserting
+        in a thread would hand the interpreter to and fro at every row.)
+        """
         now = int(time.time())
         rows = [(ask_row(ask), ask.id, end) for ask, end in finished]
-        with self._transaction() as db:
-            for row, ask_id, end in rows:
-                db.execute(_INSERT_ASK, row)
-                if isinstance(end, Reply):
-                    db.execute(_INSERT_REPLY, (*reply_row(end), now, ask_id))
-                    db.execute(_DELETE_FAILURE, (ask_id,))
-                else:
-                    db.execute(_INSERT_FAILURE, (end.kind, end.message, now, ask_id))
+        db = self._writable()
+        self._writing.acquire()
+        try:
+            with _explained(self.path), _rolled_back(db):
+                db.execute("BEGIN IMMEDIATE")
+                for row, ask_id, end in rows:
+                    db.execute(_INSERT_ASK, row)
+                    if isinstance(end, Reply):
+                        db.execute(_INSERT_REPLY, (*reply_row(end), now, ask_id))
+                        db.execute(_DELETE_FAILURE, (ask_id,))
+                    else:
+                        db.execute(_INSERT_FAILURE, (end.kind, end.message, now, ask_id))
+        except BaseException:
+            self._writing.release()
+            raise
+        return self._commit
+
+    def _commit(self) -> None:
+        try:
+            db = self._writable()
+            with _explained(self.path), _rolled_back(db):
+                db.execute("COMMIT")
+        finally:
+            self._writing.release()
 
     def replies(self, ask_ids: Iterable[str]) -> dict[str, Reply]:
         """The replies that are there, by ask id."""
@@ -297,19 +321,18 @@ class Ledger:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
+        db = self._writable()
+        with self._writing, _explained(self.path), _rolled_back(db):
+            db.execute("BEGIN IMMEDIATE")
+            yield db
+            db.execute("COMMIT")
+
+    def _writable(self) -> sqlite3.Connection:
         if self._writer is None:
             raise KgkitError(
                 f"{self.path} is open for reading only; this command may not write to it"
             )
-        with self._writing, _explained(self.path):
-            self._writer.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._writer
-                self._writer.execute("COMMIT")
-            except BaseException:
-                if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
-                raise
+        return self._writer
 
 
 _INSERT_ASK = (
@@ -346,6 +369,17 @@ def _prepare(db: sqlite3.Connection) -> None:
 def _version(db: sqlite3.Connection) -> object:
     row = db.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
     return json.loads(row[0]) if row else None
+
+
+@contextmanager
+def _rolled_back(db: sqlite3.Connection) -> Iterator[None]:
+    """Undo the open transaction if the block fails."""
+    try:
+        yield
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
 
 
 @contextmanager

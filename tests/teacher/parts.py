@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Any
 
 from kgkit.records import Ask, Message, Reply, Sampling, Subject
 from kgkit.teacher.limits import Clock
@@ -63,7 +64,9 @@ class ScriptedTeacher:
     structured = True
     logprobs = False
 
-    def __init__(self, script: Callable | None = None, *, concurrency: int = 8) -> None:
+    def __init__(
+        self, script: Callable[[Ask, int], Any] | None = None, *, concurrency: int = 8
+    ) -> None:
         self.concurrency = concurrency
         self.calls: list[str] = []
         self.in_flight = 0

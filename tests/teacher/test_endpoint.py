@@ -1,6 +1,7 @@
 import asyncio
 import json
 import logging
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -292,6 +293,24 @@ def test_a_redirect_is_not_followed(server, monkeypatch):
     error = refused(server, None)
     assert (error.kind, error.fatal) == ("not_found", True)
     assert "redirects to http://192.0.2.1/v1" in str(error)
+
+
+def test_nothing_about_this_machine_is_sent(server, monkeypatch):
+    from tests import fault_server
+
+    sent: dict[str, str] = {}
+    honest = fault_server._Connection._answer
+
+    async def note(connection, request, key, fault, headers):
+        sent.update(headers)
+        return await honest(connection, request, key, fault, headers)
+
+    monkeypatch.setattr(fault_server._Connection, "_answer", note)
+    answer(server, make_ask(), api_key=CANARY)
+    assert sent["authorization"] == f"Bearer {CANARY}"
+    assert not [
+        name for name in sent if re.match("x-stainless-(lang|os|arch|runtime|package)", name)
+    ]
 
 
 def test_a_date_without_zone_is_taken_as_utc():

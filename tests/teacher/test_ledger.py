@@ -193,6 +193,7 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(tmp_path, small_disk):
 
     with Ledger.open(path) as ledger:
         if small_disk is None:  # no right to mount: SQLite's own quota gives the same error
+            assert ledger._writer is not None
             ledger._writer.execute("PRAGMA max_page_count = 100")
         with pytest.raises(KgkitError, match=r"full.*free some disk space"):
             fill(ledger)

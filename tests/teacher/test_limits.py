@@ -156,7 +156,7 @@ def test_silence_is_measured_against_how_long_replies_take():
 def test_an_unknown_price_is_not_zero():
     for prices in ({}, {"price_in": 1.0}, {"price_out": 1.0}):
         with pytest.raises(UsageError, match="--price-in and --price-out"):
-            Budget(max_cost=1.0, **prices)
+            Budget(max_cost=1.0, price_in=prices.get("price_in"), price_out=prices.get("price_out"))
 
 
 def test_what_was_reserved_counts_until_it_is_settled():

@@ -37,6 +37,7 @@ def test_a_dead_holder_is_taken_over(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(path)], stdout=subprocess.PIPE, text=True
     ) as holder:
+        assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(KgkitError, match=f"process {holder.pid} "), hold(path):
             pass

@@ -15,6 +15,7 @@ from kgkit.lock import hold
 from kgkit.teacher.asking import Asker
 from kgkit.teacher.endpoint import EndpointFacts, EndpointTeacher
 from kgkit.teacher.ledger import Ledger
+from kgkit.teacher.limits import Policy
 from tests.teacher.parts import FastClock, make_ask
 
 
@@ -24,7 +25,8 @@ async def ask_all(folder: Path, url: str, count: int, concurrency: int) -> int:
     )
     try:
         with Ledger.open(folder / "ledger.sqlite") as ledger:
-            async with Asker(teacher, ledger, clock=FastClock(20)) as asker:
+            policy = Policy(max_concurrency=concurrency)
+            async with Asker(teacher, ledger, policy=policy, clock=FastClock(20)) as asker:
                 for number in (signal.SIGINT, signal.SIGTERM):
                     asyncio.get_running_loop().add_signal_handler(number, asker.stop)
                 async for _ in asker.answers(make_ask(i) for i in range(count)):
