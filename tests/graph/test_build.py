@@ -292,3 +292,13 @@ def test_parts_of_one_name_belong_to_their_own_asset() -> None:
     assert ("fan", "fan.belt") in edges(subgraph, "HAS_COMPONENT")
     assert edges(subgraph, "EXPERIENCES")["fan", "slip"]["components"] == ["Belt"]
     assert NodeKey(label="Subunit", id="pump.driver") in {node.key for node in subgraph.nodes}
+
+
+def test_of_two_contradicting_marks_the_yes_counts() -> None:
+    rows = [
+        row(1, asset="fan", failure_mode="wear", sensor="noise", tick="Yes"),
+        row(2, asset="fan", failure_mode="wear", sensor="Noise sensor", tick="No"),
+    ]
+    for order in (rows, rows[::-1]):
+        edge = edges(build(order, split=NO_SPLIT), "RELEVANT_TO")["noise", "wear"]
+        assert (edge["label"], edge["sources"]) == ("Yes", ["t.csv!D1", "t.csv!D2"])
