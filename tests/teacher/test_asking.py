@@ -201,7 +201,7 @@ def test_a_refusal_for_good_stops_everything_with_the_next_step(ledger, kind, st
     asks = [make_ask(i) for i in range(500)]
     teacher = ScriptedTeacher(lambda ask, tries: error(kind) if len(teacher.calls) > 100 else None)
     with pytest.raises(ServiceError, match=f"teacher scripted: {kind} on purpose; .*{step}"):
-        collect(teacher, ledger, asks)
+        collect(teacher, ledger, asks, policy=Policy(max_concurrency=8))
     assert len(teacher.calls) <= 110
     done = len(ledger.replies(ask.id for ask in asks))
     assert 90 <= done <= 100
