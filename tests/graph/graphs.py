@@ -20,6 +20,7 @@ def edge(
     type_: str,
     end: NodeKey,
     extra: dict[str, str] | None = None,
+    /,
     **properties: Value,
 ) -> Edge:
     pairs = tuple(sorted((extra or {}).items()))

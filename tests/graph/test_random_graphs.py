@@ -28,7 +28,8 @@ def merged_by_hand(parts: list[Subgraph]) -> list[Node | Edge]:
     """The law of merging, without a database."""
     graph: dict[NodeKey | EdgeKey, Node | Edge] = {}
     for part in parts:
-        for item in (*part.nodes, *part.edges):
+        items: list[Node | Edge] = [*part.nodes, *part.edges]
+        for item in items:
             there = graph.get(item.key)
             kept = there is not None and there.properties.get("origin") == "table"
             if kept and item.properties.get("origin") == "teacher":

@@ -74,7 +74,7 @@ def test_evaluation_rows_are_seen_when_asked_for(
 
 
 def test_an_unknown_asset_has_nothing(store: GraphStore):
-    assert reading.sensors_of(store, "x") == reading.failure_modes_of(store, "x") == []
+    assert (reading.sensors_of(store, "x"), reading.failure_modes_of(store, "x")) == ([], [])
     assert (reading.known_relevance(store, "x"), reading.parts_of(store, "x")) == ({}, [])
 
 

@@ -51,8 +51,8 @@ def test_the_order_of_merging_does_not_matter(store: GraphStore):
     whole = pump()
     for item in reversed(whole.nodes):
         store.merge(Subgraph(nodes=(item,)))
-    for item in reversed(whole.edges):
-        store.merge(Subgraph(edges=(item,)))
+    for link in reversed(whole.edges):
+        store.merge(Subgraph(edges=(link,)))
     assert list(store.dump()) == by_key(whole)
 
 

@@ -34,7 +34,7 @@ def test_a_server_starts_once_shows_itself_and_stops(
 
 
 def test_no_java_and_no_docker_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setattr(servers.shutil, "which", lambda tool: None)
+    monkeypatch.setattr("shutil.which", lambda tool: None)
     with pytest.raises(
         servers.NoServerError, match="no Docker engine answers and java and mvn is not installed"
     ):
