@@ -294,6 +294,16 @@ def take(
     workspace.put_tables(tables.values(), paths)
 
 
+def example_asset(derivation: Derivation) -> str:
+    """An asset that would be good to expand first: the one with most sensors; empty if none may be."""
+    rows = derivation.graph.query(
+        "MATCH (a:Asset)-[r:MONITORED_BY|EXPERIENCES]->(b) WHERE a.role = 'source' RETURN a.id, count(b) AS n"
+        " ORDER BY n DESC, a.id"
+    ).rows
+    ids = [str(id_) for id_, _ in rows if derivation.split.side(str(id_)) != "held_out"]
+    return "pump" if "pump" in ids else next(iter(ids), "")
+
+
 def remove_table(derivation: Derivation, name: str) -> None:
     """Take a table out of the workspace. Raises UsageError if it is not there."""
     tables = {table.name: table for table in derivation.workspace.tables()}

@@ -45,9 +45,16 @@ def plain(name: str) -> str:
 
 
 def normal_form(name: str) -> str:
-    """`Centrifugal  Pumps` -> `centrifugal pump`: case, spacing and plural of the last word resolved."""
+    """`Centrifugal  Pumps` -> `centrifugal pump`, `Blowers and fans` -> `blower and fan`.
+
+    Case, spacing, and the plural of the last word and of a word before `and` are resolved.
+    """
     words = re.sub(r"\s*/\s*", "/", plain(name)).split(" ")
-    return " ".join([*words[:-1], singular(words[-1])])
+    last = len(words) - 1
+    return " ".join(
+        singular(word) if place == last or words[place + 1] in ("and", "&") else word
+        for place, word in enumerate(words)
+    )
 
 
 def spoken(name: str) -> str:

@@ -156,8 +156,15 @@ def status(context: typer.Context) -> None:
     )
     print_table(
         ["asset", "side", "failure modes", "sensors", "passages"],
-        [(a.id, a.side, a.failure_modes, a.sensors, a.passages) for a in found.assets],
+        [
+            (a.id, a.side, a.failure_modes, a.sensors, a.passages)
+            for a in found.assets
+            if a.sensors or a.passages
+        ],
     )
+    others = [a.id for a in found.assets if not (a.sensors or a.passages)]
+    if others:
+        say(f"without sensors so far: {', '.join(others)}")
     print_table(
         ["stage", "asked", "replied", "accepted", "rejected", "failed", "tokens in", "tokens out"],
         [

@@ -85,6 +85,7 @@ def load(
             derive.remove_table(derivation, name)
         changes = derive.bring_up_to_date(derivation)
         counts = graph_reading.counts(derivation.graph)
+        example = derive.example_asset(derivation)
     rejects = [reject for one in read_again for reject in one.rejects]
     _write_rejects(options, read_again)
     document = {
@@ -94,7 +95,7 @@ def load(
         "nodes": dict(counts.nodes),
         "edges": dict(counts.edges),
     }
-    _print_load(options, document, read_again)
+    _print_load(options, document, read_again, example=example)
     if any(reject.severity == "error" for reject in rejects):
         raise typer.Exit(3)
 
@@ -160,7 +161,11 @@ def _write_rejects(options: GlobalOptions, readings: "list[TableReading]") -> No
 
 
 def _print_load(
-    options: GlobalOptions, document: dict[str, object], readings: "list[TableReading]"
+    options: GlobalOptions,
+    document: dict[str, object],
+    readings: "list[TableReading]",
+    *,
+    example: str,
 ) -> None:
     if options.json:
         print_json(document)
@@ -193,7 +198,11 @@ def _print_load(
         typer.echo(f"... and {len(rejects) - 20} more", err=True)
     if rejects:
         typer.echo(f"all of them: {find_workspace(options).rejects}", err=True)
-    hint(options, "next: kgkit plan expand --asset pump, then kgkit expand --asset pump")
+    if example:
+        hint(
+            options,
+            f"next: kgkit plan expand --asset {example}, then kgkit expand --asset {example}",
+        )
 
 
 def _reasons(skipped: object) -> str:

@@ -155,6 +155,17 @@ def _ticked(asset: AssetFacts, *, sensor: str = "", failure_mode: str = "", yes:
     ]
 
 
+def _responding(count: int) -> str:
+    return f"{count or 'none'} of them {'responds' if count == 1 else 'respond'}"
+
+
+def _those(what: str, names: list[str]) -> str:
+    """`The parameter that responds to it is a`, `Parameters that respond to it are a and b`."""
+    if len(names) == 1:
+        return f"The {what} that responds to it is {names[0]}."
+    return f"{what.capitalize()}s that respond to it are {_listed(names)}."
+
+
 def _sentences(parts: Sequence[str]) -> str:
     return " ".join(part for part in parts if part)
 
@@ -187,7 +198,7 @@ def _asset_failure_mode(asset: AssetFacts, mode: str) -> str:
         f"for the {asset.name}.",
         f"It is described as follows: {description.rstrip('.')}." if description else "",
         f"On this equipment it is seen for instance as {_listed(examples)}." if examples else "",
-        f"Parameters that respond to it are {_listed(yes)}." if yes else
+        _those("parameter", yes) if yes else
         "The loaded tables do not say which of the monitored parameters respond to it.",
         f"No response is listed for {_listed(no)}." if no else "",
     ])  # fmt: skip
@@ -212,10 +223,10 @@ def _triple(asset: AssetFacts, sensor: str, mode: str) -> str:
     return _sentences([
         f"On the {asset.name}, {asset.sensors[sensor]} {verdict} to detect {name.lower()}.",
         f"The loaded tables list {len(asset.sensors)} monitored parameters for the {asset.name}; "
-        f"{len(others) + helps} of them respond to this failure mode.",
+        f"{_responding(len(others) + helps)} to this failure mode.",
         f"The failure mode is described as follows: {description.rstrip('.')}." if description else "",
         f"It is seen for instance as {_listed(examples)}." if examples else "",
-        f"Other parameters that respond to {name.lower()} are {_listed(others)}." if others
+        _those("other parameter", others) if others
         else f"No other listed parameter of the {asset.name} responds to {name.lower()}.",
         f"{asset.sensors[sensor].capitalize()} also responds to {_listed(also)}, so that a change of it has to be "
         "told apart by the other parameters." if also and helps else "",

@@ -1,0 +1,51 @@
+"""The main job on Neo4j and on the embedded store: the same command leaves the same graph and the same corpus."""
+
+from pathlib import Path
+
+import pytest
+
+from kgkit.graph.dump import dump_lines
+from kgkit.graph.open import open_store
+from kgkit.settings import Settings
+from kgkit.workspace import Workspace
+from tests.integration.neo4j_server import Server
+from tests.test_walk import files
+from tests.walk import kgkit
+
+
+def dump(work: Path, uri: str, settings: Settings) -> list[str]:
+    store = open_store(
+        uri, workspace=work, owner=Workspace(work).choices().id, settings=settings, read_only=True
+    )
+    try:
+        return list(dump_lines(store))
+    finally:
+        store.close()
+
+
+@pytest.mark.neo4j
+def test_a_walk_on_neo4j_ends_in_the_same_graph_and_corpus(
+    starter: Path, tmp_path: Path, neo4j_server: Server, neo4j_settings: Settings, monkeypatch
+) -> None:
+    monkeypatch.setenv("NEO4J_PASSWORD", neo4j_server.password)
+    on_neo4j = ("--store", neo4j_server.uri)
+    report = kgkit("expand", "--asset", "pump", "--json", workspace=starter).json
+    # the workspace was only ever loaded into ladybug: the other store is brought up to date from tables and ledger
+    again = kgkit("expand", "--asset", "pump", "--json", *on_neo4j, workspace=starter).json
+    assert again["calls"] == 0
+    assert (again["nodes"], again["edges"]) == (report["nodes"], report["edges"])
+    assert dump(starter, "ladybug", Settings()) == dump(starter, neo4j_server.uri, neo4j_settings)
+    kgkit("export", tmp_path / "a", "--store", "ladybug", workspace=starter)
+    kgkit("export", tmp_path / "b", *on_neo4j, workspace=starter)
+    assert files(tmp_path / "a") == files(tmp_path / "b")
+    assert kgkit("rebuild", "--json", *on_neo4j, workspace=starter).json["equal"] is True
+
+
+@pytest.mark.neo4j
+def test_another_workspace_does_not_overwrite_the_graph(
+    starter: Path, tmp_path: Path, neo4j_server: Server, neo4j_settings: Settings, monkeypatch
+) -> None:
+    monkeypatch.setenv("NEO4J_PASSWORD", neo4j_server.password)
+    kgkit("load", "--store", neo4j_server.uri, workspace=starter)
+    result = kgkit("load", "--store", neo4j_server.uri, workspace=tmp_path / "other", code=2)
+    assert "another" in result.err
