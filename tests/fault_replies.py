@@ -178,8 +178,14 @@ def _text(request: dict[str, Any], draw: random.Random, *, json_schema: bool) ->
         return "\n".join(f"{i}. {name}" for i, name in enumerate(_names(draw), 1))
     if re.search(r"(?:first line|line one|line 1)\b", every, re.IGNORECASE):
         return f"{draw.choice(['Yes', 'No'])}\n{_sentence(draw, 14)}"
-    names = list(dict.fromkeys(re.findall(r'"([^"\n]{2,60})"|\*\*([^*\n]{2,60})\*\*', prompt)))
-    return _paragraph(draw, [a or b for a, b in names][:8])
+    return _paragraph(draw, _subjects(prompt)[:8])
+
+
+def _subjects(prompt: str) -> list[str]:
+    """Names in quotes, in bold, or after `Equipment: ` and the like."""
+    pattern = r'"([^"\n]{2,60})"|\*\*([^*\n]{2,60})\*\*|^(?:Equipment|Sensor[^:\n]*|Failure mode): ([^(\n]+)'
+    found = re.findall(pattern, prompt, re.MULTILINE)
+    return list(dict.fromkeys("".join(groups).strip() for groups in found))
 
 
 def fill(schema: dict[str, Any], draw: random.Random) -> Any:

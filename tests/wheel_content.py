@@ -30,14 +30,16 @@ def main() -> None:
         venv.create(folder / "env", with_pip=False)
         python = folder / "env" / "bin" / "python"
         site = next((folder / "env" / "lib").glob("python*/site-packages"))
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site)]
-        subprocess.run([*pip, str(wheel)], check=True)
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+        subprocess.run([*pip, "--target", str(site), str(wheel)], check=True)
         own = next(path for path in sys.path if path.endswith("site-packages"))
         (site / "borrowed.pth").write_text(own + "\n")
-        run = subprocess.run([python, "-c", SEEN], cwd=folder, check=False, capture_output=True, text=True)
+        run = subprocess.run(
+            [python, "-c", SEEN], cwd=folder, check=False, capture_output=True, text=True
+        )
         if run.returncode or str(site) not in run.stdout:
             sys.exit(f"the wheel {wheel.name} does not stand alone:\n{run.stdout}{run.stderr}")
-        walk = [python, "-m", "kgkit", "--workspace", str(folder / "w"), "load", "-q"]
+        walk = [str(python), "-m", "kgkit", "--workspace", str(folder / "w"), "load", "-q"]
         subprocess.run(walk, cwd=folder, check=True, capture_output=True)
         sys.stdout.write(f"{wheel.name}: content, starter tables and command line stand alone\n")
 

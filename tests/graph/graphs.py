@@ -104,15 +104,15 @@ def subgraphs(draw: st.DrawFn) -> Subgraph:
         nodes[found.key] = found
     edges: dict[EdgeKey, Edge] = {}
     possible = [
-        (kind, start, end)
-        for kind in edge_kinds(spec)
+        (edge_kind, start, end)
+        for edge_kind in edge_kinds(spec)
         for start in nodes
         for end in nodes
-        if (kind.start, kind.end) == (start.label, end.label)
+        if (edge_kind.start, edge_kind.end) == (start.label, end.label)
     ]
     if possible:
-        for kind, start, end in draw(st.lists(st.sampled_from(possible), max_size=8)):
-            drawn = _edge(draw, kind, start, end)
+        for edge_kind, start, end in draw(st.lists(st.sampled_from(possible), max_size=8)):
+            drawn = _edge(draw, edge_kind, start, end)
             edges[drawn.key] = drawn
     return Subgraph(nodes=tuple(nodes.values()), edges=tuple(edges.values()))
 
