@@ -96,6 +96,18 @@ class LadybugStore:
         with self._connection() as connection, _transaction(connection):
             for label in sorted(graph_spec().nodes):
                 _execute(connection, f"MATCH (n:`{label}`) DETACH DELETE n")
+            _set_state(connection, "")
+
+    def state(self) -> str:
+        """See GraphStore.state."""
+        with self._connection() as connection:
+            [[state]] = _rows(_execute(connection, "MATCH (m:KgkitMeta) RETURN m.state"))
+        return str(state)
+
+    def set_state(self, state: str) -> None:
+        """See GraphStore.set_state."""
+        with self._connection() as connection, _transaction(connection):
+            _set_state(connection, state)
 
     def close(self) -> None:
         """See GraphStore.close."""
@@ -121,7 +133,7 @@ class LadybugStore:
                 result = _execute(connection, "MATCH (m:KgkitMeta {id: 'kgkit'}) RETURN m.`schema`")
             except KgkitError as error:
                 raise _broken(self._path, error) from error
-            if list(_rows(result)) != [[digest(graph_spec().model_dump())]]:
+            if list(_rows(result)) != [[_schema_digest()]]:
                 raise KgkitError(
                     f"{self._path} was made with another schemas/graph.yaml; run `kgkit rebuild`"
                 )
@@ -163,12 +175,8 @@ def _create(path: Path, *, owner: str) -> None:
             _execute(connection, statement)
         _execute(
             connection,
-            "CREATE (:KgkitMeta {id: 'kgkit', workspace: $owner, version: $version, `schema`: $schema})",
-            {
-                "owner": owner,
-                "version": graph_spec().version,
-                "schema": digest(graph_spec().model_dump()),
-            },
+            "CREATE (:KgkitMeta {id: 'kgkit', workspace: $owner, version: $version, `schema`: $schema, state: ''})",
+            {"owner": owner, "version": graph_spec().version, "schema": _schema_digest()},
         )
     database.close()
     fresh.rename(path)
@@ -179,7 +187,7 @@ def schema_statements() -> list[str]:
     spec = graph_spec()
     statements = [
         "CREATE NODE TABLE IF NOT EXISTS KgkitMeta"
-        "(id STRING PRIMARY KEY, workspace STRING, version INT64, `schema` STRING)"
+        "(id STRING PRIMARY KEY, workspace STRING, version INT64, `schema` STRING, state STRING)"
     ]
     for kind in check.node_kinds(spec):
         columns = ["id STRING PRIMARY KEY", *_columns(kind.columns)]
@@ -190,6 +198,14 @@ def schema_statements() -> list[str]:
         columns = [*ends, *key, *_columns(spec.edge_properties(type_))]
         statements.append(f"CREATE REL TABLE IF NOT EXISTS `{type_}`({', '.join(columns)})")
     return statements
+
+
+def _schema_digest() -> str:
+    return digest({"spec": graph_spec().model_dump(), "tables": schema_statements()})
+
+
+def _set_state(connection: "ladybug.Connection", state: str) -> None:
+    _execute(connection, "MATCH (m:KgkitMeta) SET m.state = $state", {"state": state})
 
 
 def _columns(types: Mapping[str, str]) -> list[str]:

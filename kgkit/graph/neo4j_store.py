@@ -144,12 +144,41 @@ class Neo4jStore:
 
     def clear(self) -> None:
         """See GraphStore.clear. In transactions of 10,000 nodes, so that any graph fits in memory."""
+        self._set_state("")  # first: what a broken-off clear leaves is no graph of known inputs
         with self._session(self._write_mode) as session:
             for label in sorted(graph_spec().nodes):
                 session.run(
                     f"MATCH (n:`{label}`) CALL {{ WITH n DETACH DELETE n }} "
                     f"IN TRANSACTIONS OF {check.BATCH_ROWS} ROWS"
                 ).consume()
+
+    def state(self) -> str:
+        """See GraphStore.state."""
+        import neo4j
+
+        with self._session(neo4j.READ_ACCESS) as session:
+            found = session.run("MATCH (m:KgkitMeta {id: 'kgkit'}) RETURN m.state").single()
+        return str(found[0] or "") if found else ""
+
+    def set_state(self, state: str) -> None:
+        """See GraphStore.set_state."""
+        if not self._set_state(state):
+            raise KgkitError(
+                f"{self.uri}: the graph's own node (KgkitMeta) is gone; run `kgkit rebuild`"
+            )
+
+    def _set_state(self, state: str) -> int:
+        bound: list[int] = []
+
+        def work(transaction: "neo4j.ManagedTransaction") -> None:
+            found = transaction.run(
+                "MATCH (m:KgkitMeta {id: 'kgkit'}) SET m.state = $state RETURN count(m)",
+                state=state,
+            )
+            bound[:] = found.single(strict=True)
+
+        self._write(work)
+        return bound[0]
 
     def close(self) -> None:
         """See GraphStore.close."""
@@ -216,7 +245,8 @@ class Neo4jStore:
                     f"or empty it first in Neo4j Browser"
                 )
             session.run(
-                "MERGE (m:KgkitMeta {id: 'kgkit'}) SET m.workspace = $owner, m.version = $version",
+                "MERGE (m:KgkitMeta {id: 'kgkit'}) "
+                "SET m.workspace = $owner, m.version = $version, m.state = ''",
                 owner=owner,
                 version=graph_spec().version,
             ).consume()

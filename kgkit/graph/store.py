@@ -59,7 +59,16 @@ class GraphStore(Protocol):
         """
 
     def clear(self) -> None:
-        """Remove every node and edge that kgkit wrote."""
+        """Remove every node and edge that kgkit wrote; `state` is "" again."""
+
+    def state(self) -> str:
+        """What `set_state` kept last, or "" in a fresh or cleared store: which inputs the graph was made from.
+
+        Not part of the dump.
+        """
+
+    def set_state(self, state: str) -> None:
+        """Keep `state` in the graph itself, so that a graph that is lost or swapped takes it along."""
 
     def close(self) -> None:
         """Let go of files and connections."""

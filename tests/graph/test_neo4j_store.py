@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from kgkit.errors import ServiceError, UsageError
+from kgkit.errors import KgkitError, ServiceError, UsageError
 from kgkit.graph.neo4j_store import schema_statements
 from kgkit.graph.open import open_store
 from kgkit.records import Subgraph
@@ -115,7 +115,10 @@ def test_another_workspace_does_not_overwrite_the_first_ones_graph(open_neo4j: O
         open_neo4j(owner="another")
     assert list(open_neo4j(owner="another", read_only=True).dump()) == before
     first.clear()
-    open_neo4j(owner="another").merge(Subgraph(nodes=(node("Asset", "fan"),)))
+    first.set_state("of the first")
+    second = open_neo4j(owner="another")
+    assert second.state() == ""
+    second.merge(Subgraph(nodes=(node("Asset", "fan"),)))
     with pytest.raises(UsageError, match="holds the graph of workspace another"):
         open_neo4j()
 
@@ -132,6 +135,16 @@ def test_nodes_that_kgkit_did_not_write_are_left_alone(open_neo4j: Open):
     again.merge(pump())
     again.clear()
     assert again.query("MATCH (p:Person) RETURN p.name AS name").dicts() == [{"name": "me"}]
+
+
+@pytest.mark.neo4j
+def test_a_database_that_someone_emptied_has_no_state_and_keeps_none(open_neo4j: Open):
+    store = open_neo4j()
+    store.set_state("made from these tables")
+    store.query("MATCH (n) DETACH DELETE n", write=True)
+    assert store.state() == ""
+    with pytest.raises(KgkitError, match=r"KgkitMeta.* is gone; run `kgkit rebuild`"):
+        store.set_state("again")
 
 
 @pytest.mark.neo4j

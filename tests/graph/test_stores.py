@@ -162,6 +162,22 @@ def test_a_missing_end_is_named_and_nothing_is_written(store: GraphStore):
     assert list(store.dump()) == []
 
 
+def test_the_state_is_kept_until_the_graph_is_cleared(open_again: Open):
+    store = open_again()
+    assert store.state() == ""
+    store.merge(pump())
+    before = list(store.dump())
+    for state in ("first", "zweite Fassung \u2019'"):
+        store.set_state(state)
+        assert store.state() == state
+    assert list(store.dump()) == before
+    store.close()
+    assert open_again(read_only=True).state() == "zweite Fassung \u2019'"
+    store = open_again()
+    store.clear()
+    assert store.state() == ""
+
+
 WRONG = {
     "label 'Pump' is not in": Subgraph(nodes=(node("Pump", "p"),)),
     "property 'colour' is not in": Subgraph(nodes=(node("Asset", "p", colour="red"),)),
@@ -265,6 +281,7 @@ def test_a_store_opened_for_reading_reads_and_refuses_every_write(open_again: Op
         lambda: reader.merge(Subgraph(nodes=(node("Asset", "x"),))),
         lambda: reader.delete(nodes=[key("Asset", "pump")]),
         reader.clear,
+        lambda: reader.set_state("x"),
         lambda: reader.query("CREATE (:Asset {id: 'x'})", write=True),
     ):
         with pytest.raises(KgkitError):
