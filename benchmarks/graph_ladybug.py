@@ -16,7 +16,8 @@ from pathlib import Path
 import ladybug
 import pyarrow as pa
 
-from kgkit.graph.ladybug_store import LadybugStore, schema_statements
+from kgkit.graph.ladybug_file import schema_statements
+from kgkit.graph.ladybug_store import LadybugStore
 from kgkit.records import Edge, EdgeKey, Node, NodeKey, Subgraph
 from kgkit.schemas import graph_spec
 

@@ -30,7 +30,7 @@ def hold(path: Path) -> Iterator[None]:
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         if not _taken(handle):
-            raise KgkitError(f"{path.parent} is in use by {_holder(path)}")
+            raise KgkitError(f"{path.parent} is in use by {_use(path)}")
         me = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
@@ -63,13 +63,35 @@ def _taken(handle: int) -> bool:
     return True
 
 
-def _holder(path: Path) -> str:
+def holder(path: Path) -> str | None:
+    """Who holds the lock file `path` now (`process 12 on host since ...`), or None."""
+    who = _written(path)
+    if who is None:  # a free lock is an empty file, so that asking seldom has to touch it
+        return None
+    handle = os.open(path, os.O_RDWR)
     try:
-        who = json.loads(path.read_text(encoding="utf-8"))
-        pid, host, since = who["pid"], who["host"], who["since"]
-    except (OSError, ValueError, KeyError, TypeError):
+        return None if _taken(handle) else _words(who)
+    finally:
+        os.close(handle)
+
+
+def _use(path: Path) -> str:
+    who = _written(path)
+    if who is None:
         return "another kgkit process that has just started; try again when it has ended"
     return (
-        f"process {pid} on {host} since {since}; wait until it has ended, "
-        f"stop it there (kill {pid}), or give --workspace another folder"
+        f"{_words(who)}; wait until it has ended, "
+        f"stop it there (kill {who['pid']}), or give --workspace another folder"
     )
+
+
+def _written(path: Path) -> dict[str, object] | None:
+    try:
+        who = json.loads(path.read_text(encoding="utf-8"))
+        return {name: who[name] for name in ("pid", "host", "since")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _words(who: dict[str, object]) -> str:
+    return f"process {who['pid']} on {who['host']} since {who['since']}"

@@ -1,8 +1,8 @@
 """The graph in one file, `graph.ladybug`: the embedded store, no server needed.
 
-A table per label and per relationship type, made from schemas/graph.yaml. The file is derived data: tables
-and ledger remake it. Every call works on a connection of its own, because a ladybug connection keeps
-each Arrow table that it ever scanned (500 rows of 1 kB, 2,000 times: 1.3 GB against none).
+A table per label and per relationship type (ladybug_file.py makes them). Every call works on a connection of
+its own, because a ladybug connection keeps each Arrow table that it ever scanned (500 rows of 1 kB, 2,000
+times: 1.3 GB against none).
 """
 
 import contextlib
@@ -13,35 +13,26 @@ from typing import TYPE_CHECKING, Any
 from kgkit.errors import KgkitError
 from kgkit.graph import check
 from kgkit.graph.cypher import check_reads_only
+from kgkit.graph.ladybug_file import execute, open_to_read, open_to_write, rows_of
 from kgkit.graph.store import Rows
-from kgkit.records import Edge, EdgeKey, Node, NodeKey, Subgraph, Value, digest
+from kgkit.records import Edge, EdgeKey, Node, NodeKey, Subgraph, Value
 from kgkit.schemas import graph_spec
 
 if TYPE_CHECKING:
     import ladybug
     import pyarrow as pa
 
-FILE_NAME = "graph.ladybug"
-_TYPES = {"string": "STRING", "string[]": "STRING[]", "integer": "INT64", "float": "DOUBLE"}
-
 
 class LadybugStore:
     """A GraphStore in the file `path`, made when it is not there. `owner` is the workspace's id."""
 
     def __init__(self, path: Path, *, owner: str, read_only: bool = False) -> None:
-        """Open or make the file. Raises KgkitError when another process writes it or it is broken."""
+        """Open or make the file; see open_to_read and open_to_write for what goes wrong."""
+        path = path.resolve()
         self.uri = f"ladybug:{path}"
-        self._path = path
-        if not path.exists():
-            if read_only:
-                raise KgkitError(f"{path}: there is no graph yet; run `kgkit load` first")
-            _create(path, owner=owner)
-        self._database: ladybug.Database | None = _open(path, read_only=read_only)
-        try:
-            self._check_schema()
-        except BaseException:
-            self.close()
-            raise
+        self._database: ladybug.Database | None = (
+            open_to_read(path) if read_only else open_to_write(path, owner=owner)
+        )
 
     def merge(self, subgraph: Subgraph) -> None:
         """See GraphStore.merge."""
@@ -77,9 +68,9 @@ class LadybugStore:
         if not write:
             check_reads_only(cypher)
         with self._connection() as connection, _transaction(connection, read_only=not write):
-            result = _execute(connection, cypher, dict(parameters or {}))
+            result = execute(connection, cypher, dict(parameters or {}))
             columns = tuple(result.get_column_names())
-            rows = tuple(tuple(_plain(cell) for cell in row) for row in _rows(result))
+            rows = tuple(tuple(_plain(cell) for cell in row) for row in rows_of(result))
         return Rows(columns=columns, rows=rows)
 
     def dump(self) -> Iterator[Node | Edge]:
@@ -95,13 +86,13 @@ class LadybugStore:
         """See GraphStore.clear."""
         with self._connection() as connection, _transaction(connection):
             for label in sorted(graph_spec().nodes):
-                _execute(connection, f"MATCH (n:`{label}`) DETACH DELETE n")
+                execute(connection, f"MATCH (n:`{label}`) DETACH DELETE n")
             _set_state(connection, "")
 
     def state(self) -> str:
         """See GraphStore.state."""
         with self._connection() as connection:
-            [[state]] = _rows(_execute(connection, "MATCH (m:KgkitMeta) RETURN m.state"))
+            [[state]] = rows_of(execute(connection, "MATCH (m:KgkitMeta) RETURN m.state"))
         return str(state)
 
     def set_state(self, state: str) -> None:
@@ -127,123 +118,26 @@ class LadybugStore:
         finally:
             connection.close()
 
-    def _check_schema(self) -> None:
-        with self._connection() as connection:
-            try:
-                result = _execute(connection, "MATCH (m:KgkitMeta {id: 'kgkit'}) RETURN m.`schema`")
-            except KgkitError as error:
-                raise _broken(self._path, error) from error
-            if list(_rows(result)) != [[_schema_digest()]]:
-                raise KgkitError(
-                    f"{self._path} was made with another schemas/graph.yaml; run `kgkit rebuild`"
-                )
-
-
-def _open(path: Path, *, read_only: bool) -> "ladybug.Database":
-    import ladybug
-
-    if path.exists() and path.stat().st_size == 0:
-        raise _broken(path, "the file is empty")
-    try:
-        database = ladybug.Database(path, read_only=read_only, backend="pybind")
-        database.init_database()
-    except (RuntimeError, MemoryError, ValueError, LookupError) as error:
-        if "lock" in str(error).lower():
-            raise KgkitError(
-                f"{path} is in use by another process ({_first_line(error)}); "
-                "wait for it to finish or stop it, then run the command again"
-            ) from error
-        raise _broken(path, error) from error
-    return database
-
-
-def _broken(path: Path, why: object) -> KgkitError:
-    return KgkitError(f"{path} is broken ({_first_line(why)}); run `kgkit rebuild` to make it anew")
-
-
-def _create(path: Path, *, owner: str) -> None:
-    """Make the file with all its tables beside `path` and rename it: a crash leaves no half schema."""
-    import ladybug
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(path.name + ".new")
-    for leftover in path.parent.glob(fresh.name + "*"):
-        leftover.unlink()
-    database = ladybug.Database(fresh, backend="pybind")
-    with ladybug.Connection(database) as connection:
-        for statement in schema_statements():
-            _execute(connection, statement)
-        _execute(
-            connection,
-            "CREATE (:KgkitMeta {id: 'kgkit', workspace: $owner, version: $version, `schema`: $schema, state: ''})",
-            {"owner": owner, "version": graph_spec().version, "schema": _schema_digest()},
-        )
-    database.close()
-    fresh.rename(path)
-
-
-def schema_statements() -> list[str]:
-    """CREATE NODE TABLE and CREATE REL TABLE for every label and type of schemas/graph.yaml."""
-    spec = graph_spec()
-    statements = [
-        "CREATE NODE TABLE IF NOT EXISTS KgkitMeta"
-        "(id STRING PRIMARY KEY, workspace STRING, version INT64, `schema` STRING, state STRING)"
-    ]
-    for kind in check.node_kinds(spec):
-        columns = ["id STRING PRIMARY KEY", *_columns(kind.columns)]
-        statements.append(f"CREATE NODE TABLE IF NOT EXISTS `{kind.label}`({', '.join(columns)})")
-    for type_, relationship in sorted(spec.relationships.items()):
-        ends = [f"FROM `{start}` TO `{end}`" for start, end in sorted(relationship.ends)]
-        key = _columns(dict.fromkeys(sorted(relationship.key), "string"))
-        columns = [*ends, *key, *_columns(spec.edge_properties(type_))]
-        statements.append(f"CREATE REL TABLE IF NOT EXISTS `{type_}`({', '.join(columns)})")
-    return statements
-
-
-def _schema_digest() -> str:
-    return digest({"spec": graph_spec().model_dump(), "tables": schema_statements()})
-
 
 def _set_state(connection: "ladybug.Connection", state: str) -> None:
-    _execute(connection, "MATCH (m:KgkitMeta) SET m.state = $state", {"state": state})
-
-
-def _columns(types: Mapping[str, str]) -> list[str]:
-    return [f"`{name}` {_TYPES[type_]}" for name, type_ in types.items()]
+    execute(connection, "MATCH (m:KgkitMeta) SET m.state = $state", {"state": state})
 
 
 @contextlib.contextmanager
 def _transaction(connection: "ladybug.Connection", *, read_only: bool = False) -> Iterator[None]:
-    _execute(connection, "BEGIN TRANSACTION READ ONLY" if read_only else "BEGIN TRANSACTION")
+    execute(connection, "BEGIN TRANSACTION READ ONLY" if read_only else "BEGIN TRANSACTION")
     try:
         yield
     except BaseException:
         with contextlib.suppress(KgkitError):  # a failed statement has rolled back already
-            _execute(connection, "ROLLBACK")
+            execute(connection, "ROLLBACK")
         raise
-    _execute(connection, "COMMIT")
-
-
-def _execute(
-    connection: "ladybug.Connection", cypher: str, parameters: dict[str, Any] | None = None
-) -> "ladybug.QueryResult":
-    try:
-        result = connection.execute(cypher, parameters or {})
-    except RuntimeError as error:
-        raise KgkitError(
-            f"query: {_first_line(error)}; check the statement and its parameters"
-        ) from error
-    return result[-1] if isinstance(result, list) else result
-
-
-def _rows(result: "ladybug.QueryResult") -> Iterator[list[Any]]:
-    while result.has_next():
-        yield result.get_next()
+    execute(connection, "COMMIT")
 
 
 def _run(connection: "ladybug.Connection", cypher: str, table: "pa.Table") -> list[list[Any]]:
     """The rows that `cypher`, which begins with LOAD FROM $rows, gives for `table`."""
-    return list(_rows(_execute(connection, cypher, {"rows": table})))
+    return list(rows_of(execute(connection, cypher, {"rows": table})))
 
 
 def _merge_nodes(connection: "ladybug.Connection", batch: check.NodeBatch) -> None:
@@ -395,20 +289,20 @@ def _cells(
 
 def _dump_nodes(connection: "ladybug.Connection", kind: check.NodeKind) -> Iterator[Node]:
     values = ", ".join(f"n.`{name}`" for name in kind.columns)
-    result = _execute(connection, f"MATCH (n:`{kind.label}`) RETURN n.id, {values} ORDER BY n.id")
-    for id_, *cells in _rows(result):
+    result = execute(connection, f"MATCH (n:`{kind.label}`) RETURN n.id, {values} ORDER BY n.id")
+    for id_, *cells in rows_of(result):
         yield Node(key=NodeKey(label=kind.label, id=id_), properties=_present(kind.columns, cells))
 
 
 def _dump_edges(connection: "ladybug.Connection", kind: check.EdgeKind) -> Iterator[Edge]:
     keys = ", ".join(["a.id", "b.id", *(f"r.`{name}`" for name in kind.key)])
     values = ", ".join(f"r.`{name}`" for name in kind.columns)
-    result = _execute(
+    result = execute(
         connection,
         f"MATCH (a:`{kind.start}`)-[r:`{kind.type}`]->(b:`{kind.end}`) RETURN {keys}, {values} ORDER BY {keys}",
     )
     width = 2 + len(kind.key)
-    for cells in _rows(result):
+    for cells in rows_of(result):
         key = kind.edge_key(cells[0], cells[1], tuple(cells[2:width]))
         yield Edge(key=key, properties=_present(kind.columns, cells[width:]))
 
@@ -436,7 +330,3 @@ def _path(nodes: list[Any], relationships: list[Any]) -> list[object]:
     for relationship, node in zip(relationships, nodes[1:], strict=True):
         steps += [_plain(relationship), _plain(node)]
     return steps
-
-
-def _first_line(error: object) -> str:
-    return (str(error).strip().splitlines() or ["unknown error"])[0]

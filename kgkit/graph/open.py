@@ -19,7 +19,8 @@ def open_store(
     graph), ServiceError (no server, wrong password) and KgkitError (file in use or broken).
     """
     if uri == "ladybug":
-        from kgkit.graph.ladybug_store import FILE_NAME, LadybugStore
+        from kgkit.graph.ladybug_file import FILE_NAME
+        from kgkit.graph.ladybug_store import LadybugStore
 
         return LadybugStore(workspace / FILE_NAME, owner=owner, read_only=read_only)
     scheme, separator, _ = uri.partition("://")
