@@ -1,7 +1,7 @@
 """The graph is a function of the tables and the ledger. Bring it up to date, or make it anew, with no teacher call.
 
-Every command that reads or extends the graph goes through `bring_up_to_date`: so a second store, an interrupted
-run and an edited table all end in the same graph, byte for byte.
+Every command that writes begins with `bring_up_to_date`: so a second store, an interrupted run and an edited table
+all end in the same graph, byte for byte. The graph itself keeps which inputs it was made from.
 """
 
 import asyncio
@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-from kgkit import __version__
+from kgkit import __version__, content
+from kgkit.corpora.rows import corpora_sha256
 from kgkit.errors import KgkitError, UsageError
 from kgkit.expand.facts import reference_facts
 from kgkit.expand.run import expand, withdraw
@@ -59,10 +60,14 @@ class Derivation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What bringing the table side up to date did: items written and removed."""
+    """What bringing the graph up to date did: items of the table side written and removed.
+
+    `missing`: asks of earlier expansions that have no reply in the ledger, because a cell or a prompt changed.
+    """
 
     written: int
     removed: int
+    missing: int
 
 
 class FromLedger:
@@ -99,6 +104,10 @@ def read_workspace_tables(workspace: Workspace) -> TableReading:
     files: list[FileReading] = []
     for table in workspace.tables():
         path = workspace.table_path(table)
+        if not path.exists():
+            raise KgkitError(
+                f"the workspace's copy of {table.name} is gone ({path}): load the file again"
+            )
         reading_ = read_tables(
             [path],
             layout=table.layout,
@@ -129,58 +138,63 @@ def record_scope(ledger: Ledger, scope: Scope, profile: Profile) -> None:
         ledger.set_meta(_SCOPE + scope.key.id, value)
 
 
-def bring_up_to_date(derivation: Derivation, *, but: Iterable[str] = ()) -> Changes | None:
-    """Make the graph equal to what tables and ledger say; None if it was so already.
-
-    Scopes whose id is in `but` are left as they are: the caller is about to run them.
-    """
-    ledger, graph = derivation.ledger, derivation.graph
-    state = _inputs(derivation)
-    if ledger.meta(_at(graph)) == state:
+def bring_up_to_date(derivation: Derivation) -> Changes | None:
+    """Make the graph equal to what tables and ledger say; None if it was so already."""
+    graph, inputs = derivation.graph, _inputs(derivation)
+    if graph.state() == inputs:
         return None
+    graph.set_state("")
     desired = build(read_workspace_tables(derivation.workspace).rows(), split=derivation.split)
-    changes = _sync_tables(graph, desired)
-    asyncio.run(_replay(derivation, but=frozenset(but)))
-    ledger.set_meta(_at(graph), state)
-    return changes
+    written, removed = _sync_tables(graph, desired)
+    missing = asyncio.run(_replay(derivation))
+    graph.set_state(inputs)
+    return Changes(written=written, removed=removed, missing=missing)
+
+
+def is_up_to_date(derivation: Derivation) -> bool:
+    """Whether the graph holds what tables and ledger say; false while it is written or after a run was cut off."""
+    return derivation.graph.state() == _inputs(derivation)
 
 
 def begin_change(derivation: Derivation) -> None:
-    """Say that the graph is about to change: until `end_change` it counts as not up to date."""
+    """Say that the ledger is about to say more: until `end_change` no store counts as up to date."""
     revision = derivation.ledger.meta("revision")
+    derivation.graph.set_state("")
     derivation.ledger.set_meta("revision", (revision if isinstance(revision, int) else 0) + 1)
 
 
 def end_change(derivation: Derivation) -> None:
     """Say that the graph of this store holds everything again."""
-    derivation.ledger.set_meta(_at(derivation.graph), _inputs(derivation))
+    derivation.graph.set_state(_inputs(derivation))
 
 
-def rebuild(derivation: Derivation) -> tuple[str, str]:
-    """Throw the graph away and make it again from tables and ledger: sha256 of the dump before and after."""
-    before = dump_sha256(derivation.graph)
+def rebuild(derivation: Derivation) -> tuple[str | None, str]:
+    """Throw the graph away and make it again: sha256 of graph and corpora together, before and after.
+
+    `before` is None where there was no whole graph to compare with (a run or a load was cut off, the file was lost).
+    """
+    before = _whole_sha256(derivation) if derivation.graph.state() else None
+    derivation.graph.set_state("")
     derivation.graph.clear()
-    derivation.ledger.set_meta(_at(derivation.graph), None)
     bring_up_to_date(derivation)
-    return before, dump_sha256(derivation.graph)
+    return before, _whole_sha256(derivation)
 
 
-def _at(graph: GraphStore) -> str:
-    return f"at {graph.uri}"
+def _whole_sha256(derivation: Derivation) -> str:
+    return digest(
+        [dump_sha256(derivation.graph), corpora_sha256(derivation.graph, derivation.split)]
+    )
 
 
 def _inputs(derivation: Derivation) -> str:
     """A digest of all that the graph is made from, but for the replies: these change with `revision`."""
-    return digest([
-        __version__,
-        derivation.split.name,
-        [[table.name, table.sha256, table.layout, table.role, table.sheet, table.tiers] for table in derivation.workspace.tables()],
-        derivation.ledger.meta("revision"),
-    ])  # fmt: skip
+    tables = [asdict(replace(table, origin="")) for table in derivation.workspace.tables()]
+    revision = derivation.ledger.meta("revision")
+    return digest([__version__, content.fingerprint(), derivation.split.name, tables, revision])
 
 
-def _sync_tables(graph: GraphStore, desired: Subgraph) -> Changes:
-    """Write what is new or different on the table side of the graph, remove what no table says any more."""
+def _sync_tables(graph: GraphStore, desired: Subgraph) -> tuple[int, int]:
+    """Write what is new or different on the table side, remove what no table says any more: how many of each."""
     nodes = {node.key: node for node in desired.nodes}
     edges = {edge.key: edge for edge in desired.edges}
     same: set[NodeKey | EdgeKey] = set()
@@ -198,46 +212,51 @@ def _sync_tables(graph: GraphStore, desired: Subgraph) -> Changes:
     new_edges = tuple(edge for key, edge in edges.items() if key not in same)
     graph.delete(nodes=gone_nodes, edges=gone_edges)
     graph.merge(Subgraph(nodes=new_nodes, edges=new_edges))
-    return Changes(
-        written=len(new_nodes) + len(new_edges), removed=len(gone_nodes) + len(gone_edges)
-    )
+    return len(new_nodes) + len(new_edges), len(gone_nodes) + len(gone_edges)
 
 
 def _present(properties: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in properties.items() if value not in (None, [])}
 
 
-async def _replay(derivation: Derivation, *, but: frozenset[str]) -> None:
-    """Make every recorded scope again from the ledger; withdraw those that may not or cannot be any more."""
-    assets = derivation.assets()
+async def _replay(derivation: Derivation) -> int:
+    """Make every recorded scope again from the ledger, withdraw those that may not or cannot be any more.
+
+    Returns how many asks have no reply.
+    """
+    assets, graph, ledger = derivation.assets(), derivation.graph, derivation.ledger
     by_teacher: dict[str, tuple[dict[str, Any], list[Scope]]] = {}
-    for key, value in derivation.ledger.meta_items(_SCOPE).items():
-        if key.removeprefix(_SCOPE) in but:
-            continue
+    for key, value in ledger.meta_items(_SCOPE).items():
         recorded = cast("dict[str, Any]", value)
-        scope = _recorded_scope(recorded, derivation.graph, assets)
+        scope = _recorded_scope(recorded, graph, assets)
         if scope is None:
-            withdraw(recorded["asset"], recorded["part"], graph=derivation.graph)
+            withdraw(recorded["asset"], recorded["part"], graph=graph)
+            ledger.drop_outcomes(key.removeprefix(_SCOPE))
         else:
             _, scopes = by_teacher.setdefault(
                 digest(recorded["profile"]), (recorded["profile"], [])
             )
             scopes.append(scope)
+    missing = 0
     for _, (profile, scopes) in sorted(by_teacher.items()):
-        await expand(
+        expansion = await expand(
             scopes,
             assets=assets,
-            graph=derivation.graph,
-            profile=_recorded_profile(profile, derivation.graph, assets),
-            answers=FromLedger(derivation.ledger),
-            on_stage=outcomes_to(derivation.ledger),
+            graph=graph,
+            profile=_recorded_profile(profile, graph, assets),
+            answers=FromLedger(ledger),
+            on_stage=outcomes_to(ledger),
+            stopped=None,
         )
+        missing += sum(counts.pending for counts in expansion.stages.values())
+    graph.delete(nodes=written.orphan_sensors(graph))
+    return missing
 
 
 def _recorded_scope(recorded: dict[str, Any], graph: GraphStore, assets: Assets) -> Scope | None:
     """The scope as it is today; None if its asset is held out or gone, or the part is."""
     row = assets.rows.get(recorded["asset"])
-    if row is None or assets.split.side(row.name) == "held_out":
+    if row is None or not assets.is_open(row.id):
         return None
     scope = assets.scope(row.id, Options(**recorded["options"]))
     if recorded["part"] is None:

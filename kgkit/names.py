@@ -71,12 +71,13 @@ def spoken(name: str) -> str:
 def sensor_form(name: str) -> str:
     """Normal form of a sensor: also drops brackets and the word sensor, and resolves abbreviations.
 
-    `Vib. sensors (casing)` -> `vibration`. A name that is nothing but such words stays as it is.
+    `Vib. sensors (casing)` -> `vibration`, `Oil-debris` -> `oil debris`: words and digits alone, so that names
+    of one id have one form. A name that is nothing but such words stays as it is.
     """
     text = _BRACKETS.sub("", plain(name)) or plain(name)
     words = [ABBREVIATIONS.get(word.rstrip("."), word) for word in text.split(" ")]
     rest = _SPACES.sub(" ", _SENSOR_WORDS.sub("", " ".join(words))).strip(" -:,.;")
-    return normal_form(rest or text)
+    return slug(normal_form(rest or text)).replace("-", " ")
 
 
 def slug(name: str) -> str:
@@ -90,8 +91,8 @@ def asset_id(name: str) -> str:
 
 
 def failure_mode_id(name: str) -> str:
-    """Id of a failure mode: `Bearing  Damage` -> `bearing-damage`."""
-    return slug(plain(name))
+    """Id of a failure mode: `Bearing  Damage` -> `bearing-damage`, `Oil leakages` -> `oil-leakage`."""
+    return slug(normal_form(name))
 
 
 def sensor_id(name: str) -> str:
@@ -108,12 +109,14 @@ def near_matches(names: Iterable[str], *, at_least: float = 86.0) -> list[tuple[
     from rapidfuzz import fuzz, process
 
     ordered = sorted(set(names))
-    scores = process.cdist(ordered, ordered, scorer=fuzz.token_sort_ratio, score_cutoff=at_least)
     pairs = []
-    for i, row in enumerate(scores):
-        for j in range(i + 1, len(ordered)):
-            if row[j] >= at_least and _marks(ordered[i]) == _marks(ordered[j]):
-                pairs.append((ordered[i], ordered[j], round(float(row[j]), 1)))
+    for place, name in enumerate(ordered):
+        rest = ordered[place + 1 :]
+        for other, score, _ in process.extract_iter(
+            name, rest, scorer=fuzz.token_sort_ratio, score_cutoff=at_least
+        ):
+            if _marks(name) == _marks(other):
+                pairs.append((name, other, round(float(score), 1)))
     return pairs
 
 

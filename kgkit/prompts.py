@@ -8,10 +8,9 @@ from functools import cache
 from pathlib import Path
 
 import jinja2
-import yaml
 from jinja2 import meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from kgkit import content
 from kgkit.errors import ContentError
@@ -52,9 +51,12 @@ class Prompt:
                 f"prompt {self.name} takes {sorted(self._front.variables)}, not {sorted(variables)}"
             )
         context = self._template.new_context(dict(variables))
-        system, user = (
-            "".join(self._template.blocks[name](context)).strip() for name in ("system", "user")
-        )
+        try:
+            system, user = (
+                "".join(self._template.blocks[name](context)).strip() for name in ("system", "user")
+            )
+        except jinja2.TemplateError as error:
+            raise ContentError(f"prompt {self.name}: {error}") from None
         return (Message(role="system", content=system), Message(role="user", content=user))
 
     def sampling(self, *, number: int = 0, top_logprobs: int = 0) -> Sampling:
@@ -85,17 +87,15 @@ def check_prompts() -> list[str]:
 
 
 def _parse(path: Path) -> Prompt:
-    head, separator, body = (
-        path.read_text(encoding="utf-8").removeprefix("---\n").partition("\n---\n")
-    )
+    head, separator, body = content.text_of(path).removeprefix("---\n").partition("\n---\n")
     if not separator:
         raise ContentError(f"{path}: no front matter; start the file with --- and end it with ---")
+    front = content.parse_yaml(path, head, _FrontMatter)
     try:
-        front = _FrontMatter.model_validate(yaml.safe_load(head))
         syntax = _ENVIRONMENT.parse(body)
         template = _ENVIRONMENT.from_string(body)
-    except (yaml.YAMLError, ValidationError, jinja2.TemplateSyntaxError) as error:
-        raise ContentError(f"{path}: {error}") from error
+    except jinja2.TemplateSyntaxError as error:
+        raise ContentError(f"{path}: line {error.lineno} of the template: {error}") from None
     used, declared = meta.find_undeclared_variables(syntax), set(front.variables)
     if used != declared:
         raise ContentError(

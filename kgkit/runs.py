@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Literal
 
@@ -14,11 +14,12 @@ from kgkit.derive import Derivation
 from kgkit.errors import UsageError
 from kgkit.expand.facts import reference_facts
 from kgkit.expand.run import Expansion, expand, stages_of
-from kgkit.expand.scope import Options, Scope
+from kgkit.expand.scope import Assets, Options, Scope
 from kgkit.graph import reading
+from kgkit.graph.store import GraphStore
 from kgkit.records import Ask, Failure, Reply
 from kgkit.settings import Settings
-from kgkit.stages import BadReply, Stage, StageCounts, StageRun
+from kgkit.stages import SECOND_TRY, BadReply, Stage, StageCounts, StageRun, open_asks
 from kgkit.teacher.asking import Asker, Event
 from kgkit.teacher.budget import Budget
 from kgkit.teacher.ledger import Ledger
@@ -71,15 +72,18 @@ class RunReport:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class PlannedStage:
-    """What a stage would ask now: how many asks, how many of them are in the ledger, tokens at most."""
+    """What a stage would ask now: how many asks, how many of them are in the ledger; of the others tokens at most.
 
-    asks: int
-    cached: int
-    tokens_in: int
-    tokens_out: int
-    prompts: list[Ask]
+    `left_out`: asks that would name a held-out asset.
+    """
+
+    asks: int = 0
+    cached: int = 0
+    left_out: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,19 +108,22 @@ def teacher_for(derivation: Derivation, *, uri: str, model: str, settings: Setti
 
 def scopes_for(
     derivation: Derivation, names: Iterable[str], options: Options, *, all_assets: bool
-) -> list[Scope]:
-    """The scopes of the assets that were named, or of every asset that is not held out.
+) -> dict[str, Scope]:
+    """The scopes of the assets that were named, by what was typed; with `all_assets` every asset that is open.
 
-    Raises UsageError for an unknown or held-out asset.
+    Raises UsageError for an unknown or held-out asset, or if nothing or both is asked for.
     """
-    assets = derivation.assets()
+    assets, typed = derivation.assets(), list(names)
+    if bool(typed) == all_assets:
+        raise UsageError("name assets, as in --asset pump, or take them --all; one of the two")
     if all_assets:
-        ids = [row.id for row in assets.rows.values() if assets.split.side(row.name) != "held_out"]
-    else:
-        ids = [assets.find(name).id for name in names]
-    if not ids:
-        raise UsageError("name at least one asset: --asset pump, or --all")
-    return [assets.scope(id_, options) for id_ in dict.fromkeys(ids)]
+        return {id_: assets.scope(id_, options) for id_ in assets.rows if assets.is_open(id_)}
+    found: dict[str, Scope] = {}
+    for name in typed:
+        scope = assets.scope(assets.find(name).id, options)
+        if scope.asset not in {other.asset for other in found.values()}:
+            found[name] = scope
+    return found
 
 
 def expand_assets(
@@ -126,27 +133,33 @@ def expand_assets(
     teacher: Teacher,
     budget: Budget,
     on_event: Callable[[Event], None],
+    on_rejects: Callable[[int], None] = lambda _: None,
 ) -> RunReport:
     """Phase I over `scopes`. What the ledger holds is not asked again; the graph is as if never interrupted.
 
-    Raises ServiceError when the teacher refuses or stays away: everything answered before is kept.
+    `on_rejects` is told how many replies each stage did not accept. Raises ServiceError when the teacher refuses or
+    stays away: everything answered before is kept.
     """
+    ledger, keep = derivation.ledger, derive.outcomes_to(derivation.ledger)
     cached: Counter[str] = Counter()
 
     def note(event: Event) -> None:
-        if event.kind == "cached" and event.ask is not None:
+        if (
+            event.kind == "cached"
+            and event.ask is not None
+            and event.ask.sampling.number < SECOND_TRY
+        ):
             cached[event.ask.stage] += 1
         on_event(event)
 
-    keep = derive.outcomes_to(derivation.ledger)
-
     def on_stage(scope: Scope, stage: Stage, run: StageRun) -> None:
         keep(scope, stage, run)
+        on_rejects(sum(run.counts.rejected.values()))
         if stage.name == "discover":
-            derive.record_scope(derivation.ledger, scope, teacher)
+            derive.record_scope(ledger, scope, teacher)
 
     async def run() -> tuple[Expansion, str | None]:
-        async with Asker(teacher, derivation.ledger, budget=budget, on_event=note) as asker:
+        async with _closing(teacher), Asker(teacher, ledger, budget=budget, on_event=note) as asker:
             with _stopped_by_signals(asker.stop):
                 expansion = await expand(
                     scopes,
@@ -155,18 +168,20 @@ def expand_assets(
                     profile=teacher,
                     answers=asker,
                     on_stage=on_stage,
+                    stopped=lambda: asker.ended is not None or budget.exhausted,
                 )
-            ended = asker.ended
-        await teacher.close()
-        return expansion, ended
+            return expansion, asker.ended
 
+    run_id = ledger.start_run(
+        "expand", {"assets": [scope.asset for scope in scopes], "teacher": teacher.name}
+    )
     derive.begin_change(derivation)
     expansion, ended = asyncio.run(run())
     derive.end_change(derivation)
     for name, counts in expansion.stages.items():
         counts.cached = cached[name]
     held = reading.counts(derivation.graph)
-    return RunReport(
+    report = RunReport(
         teacher=teacher.name,
         assets=[scope.asset for scope in scopes],
         stages=expansion.stages,
@@ -177,34 +192,59 @@ def expand_assets(
         tokens_out=budget.spent.tokens_out,
         cost=budget.spent.cost if budget.cost_known else None,
         stopped="interrupted" if ended == "interrupted" else "budget" if budget.exhausted else None,
-        cut_short=sorted(scope.key.id for scope in expansion.cut_short),
+        cut_short=sorted(expansion.cut_short),
     )
+    ledger.finish_run(run_id, report.as_json())
+    return report
 
 
 def plan_expansion(
-    derivation: Derivation, scopes: list[Scope], *, teacher: Teacher
+    derivation: Derivation, scopes: Iterable[Scope], *, teacher: Teacher
 ) -> dict[str, PlannedStage]:
     """What `expand_assets` would ask as the graph stands now, by stage. Sends nothing.
 
-    Sensors that are still to be discovered are unknown, so the asks about them are not in it.
+    Sensors that are still to be discovered are unknown, so the asks about them are not in it; nor is equipment that
+    only the teacher's answers lead to.
     """
-    asks: dict[str, list[Ask]] = {}
-    for scope in scopes:
-        for stage in stages_of(scope, teacher, derivation.assets()):
-            asks.setdefault(stage.name, []).extend(stage.plan(derivation.graph))
-    budget = Budget()
-    planned = {}
-    for name, wanted in asks.items():
-        held = derivation.ledger.replies(ask.id for ask in wanted).keys()
-        new = [budget.expected(ask) for ask in wanted if ask.id not in held]
-        planned[name] = PlannedStage(
-            asks=len(wanted),
-            cached=len(held),
-            tokens_in=sum(amount.tokens_in for amount in new),
-            tokens_out=sum(amount.tokens_out for amount in new),
-            prompts=wanted,
-        )
+    graph, assets, budget = derivation.graph, derivation.assets(), Budget()
+    planned: dict[str, PlannedStage] = {}
+    for scope in _with_parts(scopes, assets, graph):
+        for stage in stages_of(scope, teacher, assets):
+            asks, left_out = open_asks(stage, graph)
+            held = derivation.ledger.known(ask.id for ask in asks)
+            sums = planned.setdefault(stage.name, PlannedStage())
+            sums.asks += len(asks)
+            sums.cached += len(held)
+            sums.left_out += left_out
+            for ask in asks:
+                if ask.id not in held:
+                    most = budget.expected(ask)
+                    sums.tokens_in += most.tokens_in
+                    sums.tokens_out += most.tokens_out
     return planned
+
+
+def _with_parts(scopes: Iterable[Scope], assets: Assets, graph: GraphStore) -> Iterator[Scope]:
+    """The scopes and, from depth 2 on, their parts as the graph knows them; each once."""
+    seen: set[str] = set()
+    waiting = list(scopes)
+    while waiting:
+        scope = waiting.pop(0)
+        if scope.key.id in seen:
+            continue
+        seen.add(scope.key.id)
+        yield scope
+        if scope.part is None and scope.options.depth > 1:
+            deeper = replace(scope, options=replace(scope.options, depth=scope.options.depth - 1))
+            waiting += assets.next_scopes(deeper, graph, [])
+
+
+@contextlib.asynccontextmanager
+async def _closing(teacher: Teacher) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        await teacher.close()
 
 
 def preview(
@@ -212,7 +252,7 @@ def preview(
 ) -> list[Preview]:
     """Ask the first `count` asks, some of each stage, and judge the replies. The graph stays as it is."""
     stages = [
-        (s, list(s.plan(derivation.graph)))
+        (s, open_asks(s, derivation.graph)[0])
         for scope in scopes
         for s in stages_of(scope, teacher, derivation.assets())
     ]
@@ -226,10 +266,8 @@ def preview(
     by_id = {ask.id: stage for stage, ask in chosen}
 
     async def run() -> list[tuple[Ask, Reply | Failure]]:
-        async with Asker(teacher, derivation.ledger, budget=budget) as asker:
-            found = [pair async for pair in asker.answers(ask for _, ask in chosen)]
-        await teacher.close()
-        return found
+        async with _closing(teacher), Asker(teacher, derivation.ledger, budget=budget) as asker:
+            return [pair async for pair in asker.answers(ask for _, ask in chosen)]
 
     results = {ask.id: (ask, result) for ask, result in asyncio.run(run())}
     return [_judged(by_id[ask.id], *results[ask.id]) for _, ask in chosen if ask.id in results]

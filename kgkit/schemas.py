@@ -3,8 +3,7 @@
 from functools import cache
 from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from kgkit import content
 from kgkit.errors import ContentError
@@ -45,10 +44,7 @@ class GraphSpec(BaseModel):
 def graph_spec() -> GraphSpec:
     """The graph spec of the content folder in use. Raises ContentError."""
     path = content.path("schemas", "graph.yaml")
-    try:
-        spec = GraphSpec.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, ValidationError) as error:
-        raise ContentError(f"{path}: {error}") from error
+    spec = content.read_yaml(path, GraphSpec)
     for type_, relationship in spec.relationships.items():
         for label in {label for ends in relationship.ends for label in ends}:
             if label not in spec.nodes:

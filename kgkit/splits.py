@@ -1,18 +1,18 @@
 """Turn corpora/splits.yaml into one question: may this asset be trained on? Asset -> train, dev or held_out.
 
-This is the only place that knows; every stage asks `Split.require_open` before it renders a prompt.
+This is the only place that knows. A scope can be made for an open asset alone (`Split.require_open`), and asks
+that name a held-out asset are left out of every plan (`stages.open_asks`).
 """
 
 from collections.abc import Mapping
 from functools import cache
 from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from kgkit import content
 from kgkit.errors import ContentError, UsageError
-from kgkit.names import asset_id
+from kgkit.names import asset_id, normal_form
 
 Side = Literal["train", "dev", "held_out"]
 
@@ -45,8 +45,16 @@ class Split:
         }
 
     def family(self, asset: str) -> str:
-        """The asset's family; an asset that no family lists is its own."""
-        return self._family.get(asset_id(asset), asset_id(asset))
+        """The asset's family, by its last words: a centrifugal compressor is a compressor.
+
+        An asset that no family lists is its own.
+        """
+        words = normal_form(asset.replace("-", " ")).split(" ")
+        for start in range(len(words)):
+            found = self._family.get(asset_id(" ".join(words[start:])))
+            if found is not None:
+                return found
+        return asset_id(asset)
 
     def held_out_names(self) -> list[str]:
         """Every name that the file lists for the held-out families."""
@@ -72,10 +80,7 @@ class Split:
 @cache
 def _read() -> _SplitsFile:
     path = content.path("corpora", "splits.yaml")
-    try:
-        spec = _SplitsFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, ValidationError) as error:
-        raise ContentError(f"{path}: {error}") from error
+    spec = content.read_yaml(path, _SplitsFile)
     for name, split in spec.splits.items():
         for family in [*split.held_out, *split.dev]:
             if family not in spec.families:

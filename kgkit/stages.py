@@ -1,16 +1,18 @@
 """The one loop: plan -> ask -> parse -> merge. A new kind of passage is a new Stage and a new prompt, nothing else.
 
-A stage runs for one scope (one asset or one part of it) at a time, and the graph is written once per scope,
-in the order of the plan: so the result does not depend on the order in which replies arrive, nor on where an
-earlier run was cut off.
+A stage runs for one scope (one asset or one part of it) at a time. What it makes of the scope is a function of
+the graph before it and of the replies in the ledger: it is written once, in the order of the plan, in the place of
+all that it wrote for the scope before. So neither the order of replies nor an interruption leaves a trace.
 """
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, TypeVar
 
+from kgkit.errors import ContentError
 from kgkit.graph.store import GraphStore
 from kgkit.prompts import read_prompt
 from kgkit.records import (
@@ -21,7 +23,6 @@ from kgkit.records import (
     Node,
     NodeKey,
     Reply,
-    Sampling,
     Subgraph,
     Subject,
 )
@@ -79,7 +80,10 @@ class Answers(Protocol):
     """Whoever turns asks into replies: the Asker (ledger first, then the teacher) or the ledger alone."""
 
     def answers(self, asks: Iterable[Ask]) -> AsyncIterator[tuple[Ask, Reply | Failure]]:
-        """Replies in any order. Ends early when a budget is reached: asks without a result are still to do."""
+        """Every reply that the ledger holds, and those that can be had; in any order.
+
+        An ask that does not come out was not asked (a budget was reached, the run was stopped): still to do.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,31 +95,34 @@ class Settled:
 
 
 class Stage(Protocol):
-    """One sub-task for one scope."""
+    """One sub-task for one scope. `held_out` finds the names that no prompt may hold."""
 
     name: str
-    scope_id: str
+    held_out: re.Pattern[str]
 
     def plan(self, graph: GraphStore) -> Iterator[Ask]:
         """The asks of this scope in a fixed order. Reads the graph only."""
 
     def parse(self, ask: Ask, reply: Reply) -> Subgraph:
-        """What an acceptable reply says. Pure. Raises BadReply."""
+        """What an acceptable reply says. Raises BadReply."""
 
     def settle(self, accepted: list[tuple[Ask, Subgraph]]) -> Settled:
         """Accepted replies, in the order of the plan, as one subgraph without double keys. Pure."""
 
-    def written(
-        self, graph: GraphStore
-    ) -> tuple[list[tuple[NodeKey, str]], list[tuple[EdgeKey, str]]]:
-        """Nodes and edges that this stage wrote earlier for this scope, each with its ask id."""
+    def written(self, graph: GraphStore) -> tuple[list[NodeKey], list[EdgeKey]]:
+        """Nodes and edges that this stage wrote earlier for this scope."""
 
 
 @dataclass(slots=True, kw_only=True)
 class StageCounts:
-    """What became of a stage's asks: planned = done + rejected + failed + pending, always."""
+    """What became of a stage's asks: planned = done + rejected + failed + pending, always.
+
+    `left_out`: asks that were not planned because they would name a held-out asset. `cached`: planned asks
+    that the ledger already held.
+    """
 
     planned: int = 0
+    left_out: int = 0
     done: int = 0
     cached: int = 0
     pending: int = 0
@@ -125,6 +132,7 @@ class StageCounts:
     def add(self, other: "StageCounts") -> None:
         """Add another scope's counts."""
         self.planned += other.planned
+        self.left_out += other.left_out
         self.done += other.done
         self.cached += other.cached
         self.pending += other.pending
@@ -135,6 +143,7 @@ class StageCounts:
         """The counts as the command line prints them."""
         return {
             "planned": self.planned,
+            "left_out": self.left_out,
             "done": self.done,
             "cached": self.cached,
             "pending": self.pending,
@@ -145,11 +154,10 @@ class StageCounts:
 
 @dataclass(slots=True, kw_only=True)
 class StageRun:
-    """A finished run of one stage over one scope."""
+    """A run of one stage over one scope."""
 
     counts: StageCounts
     outcomes: list[Outcome]
-    subgraph: Subgraph
 
 
 def make_ask(
@@ -180,16 +188,37 @@ def make_ask(
     )
 
 
+def open_asks(stage: Stage, graph: GraphStore) -> tuple[list[Ask], int]:
+    """The plan of a stage without the asks that would name a held-out asset, and how many these are.
+
+    Raises ContentError if a prompt renders the same text for two subjects: their replies could not be told apart.
+    """
+    asks: dict[str, Ask] = {}
+    left_out = 0
+    for ask in stage.plan(graph):
+        if any(stage.held_out.search(message.content) for message in ask.messages):
+            left_out += 1
+        elif asks.setdefault(ask.id, ask).subject != ask.subject:
+            raise ContentError(
+                f"prompt {ask.prompt} renders the same text for {asks[ask.id].subject} and {ask.subject}; "
+                "it must name all that it is about"
+            )
+    return list(asks.values()), left_out
+
+
 @dataclass(slots=True)
 class _Progress:
-    """The state of one scope's run."""
+    """The state of one scope's run, by the id of the first try."""
 
     accepted: dict[str, tuple[Ask, Subgraph]] = field(default_factory=dict)
     rejected: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
-    standing_for: dict[str, str] = field(
-        default_factory=dict
-    )  # second try -> the ask it stands for
+    standing_for: dict[str, str] = field(default_factory=dict)  # second try -> the first
+
+    def pending(self, asks: Iterable[Ask]) -> list[Ask]:
+        """The asks that have no end yet."""
+        ended = self.accepted.keys() | self.rejected.keys() | self.failed.keys()
+        return [ask for ask in asks if ask.id not in ended]
 
 
 async def run_stage(
@@ -198,46 +227,38 @@ async def run_stage(
     graph: GraphStore,
     answers: Answers,
     in_graph_thread: "GraphThread",
-    on_done: Callable[[StageRun], None] | None = None,
+    needs_all: bool = False,
 ) -> StageRun:
-    """Run one stage over its scope: plan, ask, parse, ask unusable replies once more, merge, withdraw what is stale."""
-    asks = await in_graph_thread(lambda: list(stage.plan(graph)))
+    """Run one stage over its scope: plan, ask, parse, ask unusable replies once more, write.
+
+    With `needs_all` nothing is written while an ask is still to do or failed: the graph stays as it was.
+    """
+    asks, left_out = await in_graph_thread(lambda: open_asks(stage, graph))
     progress = _Progress()
     again = await _collect(stage, asks, answers, progress)
     if again:
         await _collect(stage, again, answers, progress)
-    order = {ask.id: place for place, ask in enumerate(asks)}
-    ended = sorted(progress.accepted.items(), key=lambda item: order[item[0]])
-    settled = stage.settle([pair for _, pair in ended])
-    for ask_id, (answered, _) in ended:
-        if answered.id in settled.rejected:
-            del progress.accepted[ask_id]
-            progress.rejected[ask_id] = settled.rejected[answered.id]
-    pending = (
-        order.keys() - progress.accepted.keys() - progress.rejected.keys() - progress.failed.keys()
-    )
-    unanswered = pending | progress.failed.keys()
-    await in_graph_thread(lambda: _write(stage, graph, settled.subgraph, unanswered))
-    run = StageRun(
+    settled = _settle(stage, asks, progress)
+    pending = progress.pending(asks)
+    if not (needs_all and (pending or progress.failed)):
+        await in_graph_thread(lambda: _write(stage, graph, settled))
+    return StageRun(
         counts=StageCounts(
             planned=len(asks),
+            left_out=left_out,
             done=len(progress.accepted),
             pending=len(pending),
             rejected=Counter(progress.rejected.values()),
             failed=Counter(progress.failed.values()),
         ),
         outcomes=_outcomes(asks, progress),
-        subgraph=settled.subgraph,
     )
-    if on_done is not None:
-        on_done(run)
-    return run
 
 
 async def _collect(
     stage: Stage, asks: list[Ask], answers: Answers, progress: _Progress
 ) -> list[Ask]:
-    """Ask and parse; what is worth a second try is returned as new asks instead of being rejected."""
+    """Ask and parse; second tries of what is worth one are returned, in the order of their ids."""
     again = []
     async for ask, result in answers.answers(asks):
         first = progress.standing_for.get(ask.id, ask.id)
@@ -260,25 +281,31 @@ async def _collect(
 
 
 def _second_try(ask: Ask) -> Ask:
-    prompt = read_prompt(ask.prompt)
-    number = ask.sampling.number + SECOND_TRY
-    sampling: Sampling = prompt.sampling(number=number, top_logprobs=ask.sampling.top_logprobs)
+    sampling = read_prompt(ask.prompt).sampling(
+        number=ask.sampling.number + SECOND_TRY, top_logprobs=ask.sampling.top_logprobs
+    )
     return replace(ask, sampling=sampling)
 
 
-def _write(stage: Stage, graph: GraphStore, subgraph: Subgraph, unanswered: Iterable[str]) -> None:
-    """Merge, then withdraw what this stage wrote for this scope earlier and no longer says.
+def _settle(stage: Stage, asks: list[Ask], progress: _Progress) -> Subgraph:
+    """The accepted replies as one subgraph, in the order of the plan; what the stage drops becomes rejected."""
+    ended = [(ask.id, progress.accepted[ask.id]) for ask in asks if ask.id in progress.accepted]
+    settled = stage.settle([pair for _, pair in ended])
+    for first, (answered, _) in ended:
+        if answered.id in settled.rejected:
+            del progress.accepted[first]
+            progress.rejected[first] = settled.rejected[answered.id]
+    return settled.subgraph
 
-    What an unanswered ask said in an earlier run stays until it is answered or no longer planned.
-    """
+
+def _write(stage: Stage, graph: GraphStore, subgraph: Subgraph) -> None:
+    """Merge, then withdraw what this stage wrote for this scope earlier and no longer says."""
     graph.merge(subgraph)
-    open_asks = set(unanswered)
-    node_keys = {node.key for node in subgraph.nodes}
-    edge_keys = {edge.key for edge in subgraph.edges}
+    said = {node.key for node in subgraph.nodes}, {edge.key for edge in subgraph.edges}
     nodes, edges = stage.written(graph)
     graph.delete(
-        nodes=[key for key, ask in nodes if key not in node_keys and ask not in open_asks],
-        edges=[key for key, ask in edges if key not in edge_keys and ask not in open_asks],
+        nodes=[key for key in nodes if key not in said[0]],
+        edges=[key for key in edges if key not in said[1]],
     )
 
 
@@ -286,9 +313,7 @@ def _outcomes(asks: list[Ask], progress: _Progress) -> list[Outcome]:
     outcomes = []
     for ask in asks:
         if ask.id in progress.accepted:
-            outcomes.append(
-                Outcome(ask_id=progress.accepted[ask.id][0].id, status="accepted", reason="")
-            )
+            outcomes.append(Outcome(ask_id=progress.accepted[ask.id][0].id, status="accepted"))
         elif ask.id in progress.rejected:
             outcomes.append(
                 Outcome(ask_id=ask.id, status="rejected", reason=progress.rejected[ask.id])

@@ -125,7 +125,12 @@ class Workspace:
         path = self._tables / "tables.json"
         if not path.exists():
             return []
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            rows = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise KgkitError(
+                f"{path} is damaged ({error}): load the tables again into a new workspace"
+            ) from None
         return [
             LoadedTable(**{**row, "tiers": None if row["tiers"] is None else tuple(row["tiers"])})
             for row in rows

@@ -13,9 +13,10 @@ from kgkit import names
         ("vibration", "vibration"),
         ("Temp sensor", "temperature"),
         ("Bearing Temperature", "bearing temperature"),
-        ("Pressure / vacuum", "pressure/vacuum"),
+        ("Pressure / vacuum", "pressure vacuum"),
         ("Sensor", "sensor"),
-        ("(casing)", "(casing)"),
+        ("(casing)", "casing"),
+        ("Oil-debris", "oil debris"),
         ("RPM", "speed"),
     ],
 )

@@ -86,7 +86,8 @@ def test_an_export_opens_with_datasets_and_has_the_same_bytes_twice(
         str(tmp_path / "a"), "relevance", cache_dir=str(tmp_path / "cache")
     )
     assert not {"compressor", "electric-generator"} & set(relevance["train"]["asset"])
-    assert first["leakage"] == {"checked": base.num_rows, "found": 0}
+    assert first["leakage"]["found"] == 0
+    assert first["leakage"]["checked"] > base.num_rows
     jsonl = kgkit("export", tmp_path / "j", "--format", "jsonl", "--json", workspace=walked).json
     assert jsonl["configs"]["kd_base"]["train"]["rows"] == base.num_rows
 

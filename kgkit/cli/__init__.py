@@ -27,9 +27,12 @@ def global_options_first(arguments: list[str]) -> list[str]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; ends the process with a documented exit code."""
-    from kgkit.cli.app import app
+    try:
+        from kgkit.cli.app import app
 
-    app(
-        args=global_options_first(sys.argv[1:] if arguments is None else arguments),
-        prog_name="kgkit",
-    )
+        app(
+            args=global_options_first(sys.argv[1:] if arguments is None else arguments),
+            prog_name="kgkit",
+        )
+    except KeyboardInterrupt:
+        sys.exit(130)

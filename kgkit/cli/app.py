@@ -22,6 +22,10 @@ class _Commands(TyperGroup):
         except KgkitError as error:
             _say(error, ctx)
             raise SystemExit(error.exit_code) from error
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            _say(KgkitError(f"{where}{error.strerror or error}"), ctx)
+            raise SystemExit(1) from error
         except KeyboardInterrupt:
             typer.echo("interrupted: run the same command again to go on", err=True)
             raise SystemExit(130) from None

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from kgkit.cli.output import hint, print_json, print_table, say
+from kgkit.cli.output import hint, print_json, print_table, say, say_changes
 from kgkit.cli.progress import progress
-from kgkit.cli.session import GlobalOptions, choices_in_force, options_of, writing
+from kgkit.cli.session import GlobalOptions, choices_in_force, options_of, remember, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kgkit.derive import Derivation
-    from kgkit.expand.scope import Scope
+    from kgkit.expand.scope import Options, Scope
     from kgkit.runs import PlannedStage, RunReport
     from kgkit.teacher.budget import Budget
     from kgkit.teacher.protocol import Teacher
@@ -56,30 +56,27 @@ class _Job:
 def _job(
     options: GlobalOptions,
     assets: list[str] | None,
+    wanted: "Options",
     *,
     all_assets: bool,
-    depth: int,
-    samples: int,
-    describe_no: bool,
     model: str | None,
 ) -> "Iterator[_Job]":
     from kgkit import derive, runs
-    from kgkit.expand.scope import Options
     from kgkit.settings import read_settings
 
-    with writing(options, model=model) as derivation:
+    with writing(options) as derivation:
         settings = read_settings()
         choices = choices_in_force(options, derivation.workspace, settings, model=model)
-        derive.bring_up_to_date(derivation)
-        wanted = Options(samples=samples, depth=depth, describe_no=describe_no)
+        say_changes(options, derive.bring_up_to_date(derivation))
         scopes = runs.scopes_for(derivation, assets or [], wanted, all_assets=all_assets)
-        for typed, scope in zip(assets or [], scopes, strict=False):
+        for typed, scope in scopes.items():
             if typed != scope.asset:
                 hint(options, f"{typed}: took {scope.asset}")
         teacher = runs.teacher_for(
             derivation, uri=choices.teacher, model=choices.model, settings=settings
         )
-        yield _Job(derivation=derivation, teacher=teacher, scopes=scopes)
+        remember(derivation.workspace, teacher=options.teacher, model=model)
+        yield _Job(derivation=derivation, teacher=teacher, scopes=list(scopes.values()))
 
 
 def plan(
@@ -98,16 +95,11 @@ def plan(
 
     Example: kgkit plan expand --asset pump
     """
+    from kgkit.expand.scope import Options
+
     options = options_of(context)
-    with _job(
-        options,
-        asset,
-        all_assets=all_assets,
-        depth=depth,
-        samples=samples,
-        describe_no=describe_no,
-        model=model,
-    ) as job:
+    wanted = Options(samples=samples, depth=depth, describe_no=describe_no)
+    with _job(options, asset, wanted, all_assets=all_assets, model=model) as job:
         _print_plan(options, job, price_in=price_in, price_out=price_out)
 
 
@@ -128,7 +120,8 @@ def _print_plan(
         "teacher": job.teacher.name,
         "assets": [scope.key.id for scope in job.scopes],
         "asks": {
-            name: {"planned": stage.asks, "cached": stage.cached} for name, stage in planned.items()
+            name: {"planned": stage.asks, "cached": stage.cached, "left_out": stage.left_out}
+            for name, stage in planned.items()
         },
         "cached": sum(stage.cached for stage in planned.values()),
         "tokens_in": tokens_in,
@@ -191,6 +184,7 @@ def expand(
     Example: kgkit expand --asset pump --asset "steam turbine" --max-calls 500
     """
     from kgkit import runs
+    from kgkit.expand.scope import Options
     from kgkit.teacher.budget import Budget
 
     options = options_of(context)
@@ -201,15 +195,8 @@ def expand(
         price_in=price_in,
         price_out=price_out,
     )
-    with _job(
-        options,
-        asset,
-        all_assets=all_assets,
-        depth=depth,
-        samples=samples,
-        describe_no=describe_no,
-        model=model,
-    ) as job:
+    wanted = Options(samples=samples, depth=depth, describe_no=describe_no)
+    with _job(options, asset, wanted, all_assets=all_assets, model=model) as job:
         if dry_run:
             _print_plan(options, job, price_in=price_in, price_out=price_out)
             return
@@ -218,13 +205,24 @@ def expand(
             return
         planned = runs.plan_expansion(job.derivation, job.scopes, teacher=job.teacher)
         _announce(options, job, planned)
-        with progress(options, expected=sum(stage.asks for stage in planned.values())) as on_event:
+        expected = sum(stage.asks for stage in planned.values())
+        with progress(options, expected=expected, cost=lambda: cost_of(budget)) as tally:
             report = runs.expand_assets(
-                job.derivation, job.scopes, teacher=job.teacher, budget=budget, on_event=on_event
+                job.derivation,
+                job.scopes,
+                teacher=job.teacher,
+                budget=budget,
+                on_event=tally.take,
+                on_rejects=tally.rejects,
             )
     _print_report(options, report)
     if report.exit_code:
         raise typer.Exit(report.exit_code)
+
+
+def cost_of(budget: "Budget") -> float | None:
+    """What was spent so far, None where no prices are known."""
+    return budget.spent.cost if budget.cost_known else None
 
 
 def _announce(options: GlobalOptions, job: _Job, planned: "dict[str, PlannedStage]") -> None:
@@ -287,7 +285,7 @@ def _print_report(options: GlobalOptions, report: "RunReport") -> None:
         )
         say(
             f"teacher {report.teacher}: {report.calls} calls, {report.tokens_in} tokens in, {report.tokens_out} out; "
-            f"the graph holds {report.nodes.get('Sensor', 0)} sensors, {report.edges.get('RELEVANT_TO', 0)} relevance edges, "
+            f"cost {'unknown' if report.cost is None else f'{report.cost:.2f}'}; the graph holds {report.nodes.get('Sensor', 0)} sensors, {report.edges.get('RELEVANT_TO', 0)} relevance edges, "
             f"{report.nodes.get('Passage', 0)} passages"
         )
     if report.stopped:

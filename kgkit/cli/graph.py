@@ -99,7 +99,7 @@ def export(
     for name in splits:
         if name not in SIDES.values():
             raise UsageError(f"--split {name}: use train, validation or test")
-    with reading(options) as derivation:
+    with reading(options, strict=True) as derivation:
         written = export_corpora(
             folder,
             graph=derivation.graph,
@@ -120,7 +120,12 @@ def export(
             for part in parts
         ],
     )
-    say(f"{folder}: searched {written.checked} texts for held-out assets, found none")
+    left_out = (
+        ", ".join(f"{count} rows of {name}" for name, count in written.left_out.items()) or "none"
+    )
+    say(
+        f"{folder}: {written.checked} rows for training searched for held-out assets; left out because of one: {left_out}"
+    )
     if format_ == "hf":
         first = next(iter(written.parts))
         hint(
@@ -253,11 +258,17 @@ def rebuild(context: typer.Context) -> None:
     if options.json:
         print_json({"equal": before == after, "before": before, "after": after})
     else:
-        say(
-            "equal"
-            if before == after
-            else "different: the graph had been changed, or tables or splits were"
-        )
-        say(f"before {before}\nafter  {after}")
-    if before != after:
+        say(_verdict(before, after))
+        say(f"before {before or '-'}\nafter  {after}")
+    if before is not None and before != after:
         raise typer.Exit(1)
+
+
+def _verdict(before: str | None, after: str) -> str:
+    if before is None:
+        return "made again; there was no whole graph to compare it with"
+    if before == after:
+        return "equal"
+    return (
+        "different: the graph had been changed by hand, or prompts, schemas or splits were edited"
+    )

@@ -3,10 +3,14 @@
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import typer
 
 from kgkit.cli.session import GlobalOptions
+
+if TYPE_CHECKING:
+    from kgkit.derive import Changes
 
 
 def print_json(document: Mapping[str, object]) -> None:
@@ -40,6 +44,16 @@ def _cell(value: object) -> str:
 def say(line: str) -> None:
     """A line of the result on stdout, for people."""
     typer.echo(line)
+
+
+def say_changes(options: GlobalOptions, changes: "Changes | None") -> None:
+    """Say what bringing the graph up to date withdrew because its asks are new; nothing if nothing was."""
+    if changes is not None and changes.missing:
+        hint(
+            options,
+            f"{changes.missing} asks of earlier expansions are new, because a cell, a prompt or the split changed: what "
+            "rested on them is withdrawn until `kgkit expand` asks them",
+        )
 
 
 def hint(options: GlobalOptions, line: str) -> None:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -14,40 +15,47 @@ if TYPE_CHECKING:
 _LINE_EVERY_S = 15.0
 
 
-class _Tally:
-    """What has happened so far, as one line."""
+class Tally:
+    """What has happened so far. `show` is called after each change; `cost` gives what was spent, if known."""
 
-    def __init__(self, expected: int) -> None:
+    def __init__(self, expected: int, cost: Callable[[], float | None]) -> None:
         self._expected = expected
+        self._cost = cost
         self._started = time.monotonic()
-        self.sent = self.done = self.cached = self.failed = self.retried = self.tokens = 0
-        self.notice = ""
+        self._counts: Counter[str] = Counter()
+        self._tokens = 0
+        self._rejected = 0
+        self._notice = ""
+        self.show: Callable[[], None] = lambda: None
 
     def take(self, event: "Event") -> None:
-        match event.kind:
-            case "sent":
-                self.sent += 1
-            case "replied":
-                self.done += 1
-                self.tokens += event.tokens_in + event.tokens_out
-                self.notice = ""
-            case "cached":
-                self.cached += 1
-            case "failed":
-                self.failed += 1
-            case "retried":
-                self.retried += 1
-            case _:
-                self.notice = f" | {event.kind}: {event.reason}" if event.reason else ""
+        """Count an event of the asker."""
+        self._counts[event.kind] += 1
+        self._tokens += event.tokens_in + event.tokens_out
+        if event.kind in ("waiting", "stopped"):
+            self._notice = f" | {event.kind}: {event.reason}"
+        elif event.kind in ("replied", "resumed"):
+            self._notice = ""
+        self.show()
+
+    def rejects(self, count: int) -> None:
+        """Count replies that were not accepted."""
+        self._rejected += count
+        self.show()
 
     def line(self) -> str:
+        """All of it in one line."""
         seconds = max(time.monotonic() - self._started, 1e-6)
-        rate = self.done / seconds
-        left = max(self._expected - self.done - self.cached - self.failed, 0)
+        counts, cost = self._counts, self._cost()
+        ended = counts["replied"] + counts["cached"] + counts["failed"]
+        rate = counts["replied"] / seconds
+        left = max(self._expected - ended, 0)
         eta = f", about {_clock(left / rate)} left" if rate > 0 and left else ""
+        spent = "" if cost is None else f", cost {cost:.2f}"
         return (
-            f"{self.done} replies, {self.cached} from the ledger, {self.failed} failed, {self.retried} retried, "
-            f"{self.tokens} tokens, {rate:.1f}/s{eta}{self.notice}"
+            f"{counts['replied']} replies, {counts['cached']} from the ledger, {self._rejected} rejected, "
+            f"{counts['failed']} failed, {counts['retried']} retried, {self._tokens} tokens{spent}, "
+            f"{rate:.1f}/s{eta}{self._notice}"
         )
 
 
@@ -58,35 +66,32 @@ def _clock(seconds: float) -> str:
 
 
 @contextmanager
-def progress(options: GlobalOptions, *, expected: int) -> "Iterator[Callable[[Event], None]]":
-    """A function to hand events to; `expected` asks at least are to come."""
-    tally = _Tally(expected)
+def progress(
+    options: GlobalOptions, *, expected: int, cost: Callable[[], float | None]
+) -> Iterator[Tally]:
+    """A tally to hand events to, shown while the block runs; `expected` asks at least are to come."""
+    tally = Tally(expected, cost)
     if options.quiet:
-        yield lambda _: None
-        return
-    if not sys.stderr.isatty():
-        last = time.monotonic()
+        yield tally
+    elif not sys.stderr.isatty():
+        tally.show = _now_and_then(_LINE_EVERY_S, lambda: sys.stderr.write(tally.line() + "\n"))
+        yield tally
+    else:
+        from rich.console import Console
+        from rich.status import Status
 
-        def lines(event: "Event") -> None:
-            nonlocal last
-            tally.take(event)
-            if time.monotonic() - last > _LINE_EVERY_S:
-                last = time.monotonic()
-                sys.stderr.write(tally.line() + "\n")
+        with Status("starting", console=Console(stderr=True)) as status:
+            tally.show = _now_and_then(0.2, lambda: status.update(tally.line()))
+            yield tally
 
-        yield lines
-        return
-    from rich.console import Console
-    from rich.status import Status
 
-    with Status("starting", console=Console(stderr=True)) as status:
-        shown = 0.0
+def _now_and_then(every_s: float, show: Callable[[], object]) -> Callable[[], None]:
+    last = time.monotonic()
 
-        def live(event: "Event") -> None:
-            nonlocal shown
-            tally.take(event)
-            if time.monotonic() - shown > 0.2:
-                shown = time.monotonic()
-                status.update(tally.line())
+    def shown() -> None:
+        nonlocal last
+        if time.monotonic() - last >= every_s:
+            last = time.monotonic()
+            show()
 
-        yield live
+    return shown

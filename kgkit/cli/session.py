@@ -59,75 +59,78 @@ def choices_in_force(
 
 @contextmanager
 def writing(
-    options: GlobalOptions,
-    *,
-    split: str | None = None,
-    model: str | None = None,
-    create: bool = False,
+    options: GlobalOptions, *, split: str | None = None, create: bool = False
 ) -> Iterator["Derivation"]:
-    """The workspace open for one writer, with its graph. Flags that were given are remembered.
+    """The workspace open for one writer, with its graph. A store or split that was given is remembered.
 
     Raises KgkitError if another process writes to it, or nothing was loaded and `create` is false.
     """
     from kgkit import lock
-    from kgkit.derive import Derivation
-    from kgkit.graph.open import open_store
-    from kgkit.settings import read_settings
-    from kgkit.splits import read_split
-    from kgkit.teacher.ledger import Ledger
-    from kgkit.workspace import with_flags
 
-    workspace, settings = find_workspace(options), read_settings()
+    workspace = find_workspace(options)
     if create:
         workspace.create()
     workspace.require()
-    with ExitStack() as stack:
-        stack.enter_context(lock.hold(workspace.lock))
-        choices = with_flags(
-            choices_in_force(options, workspace, settings, model=model), split=split
-        )
-        chosen_split = read_split(choices.split)
-        graph = open_store(
-            choices.store, workspace=workspace.root, owner=choices.id, settings=settings
-        )
-        stack.callback(graph.close)
-        ledger = stack.enter_context(Ledger.open(workspace.ledger))
-        remembered = with_flags(
-            workspace.choices(),
-            store=options.store,
-            teacher=options.teacher,
-            model=model,
-            split=split,
-        )
-        if remembered != workspace.choices():
-            workspace.remember(remembered)
-        yield Derivation(workspace=workspace, ledger=ledger, graph=graph, split=chosen_split)
+    with (
+        lock.hold(workspace.lock),
+        _opened(options, workspace, split=split, read_only=False) as derivation,
+    ):
+        remember(derivation.workspace, store=options.store, split=split)
+        yield derivation
 
 
 @contextmanager
-def reading(options: GlobalOptions) -> Iterator["Derivation"]:
-    """The workspace open for reading; the graph as the last writer left it."""
+def reading(options: GlobalOptions, *, strict: bool = False) -> Iterator["Derivation"]:
+    """The workspace open for reading; the graph as the last writer left it.
+
+    Says so on stderr when the graph is behind tables and ledger; with `strict` that is a KgkitError.
+    """
+    from kgkit.derive import is_up_to_date
+
+    workspace = find_workspace(options)
+    workspace.require()
+    if not workspace.ledger.exists():
+        raise KgkitError(f"{workspace.root} holds no graph yet: run `kgkit load` first")
+    with _opened(options, workspace, split=None, read_only=True) as derivation:
+        if not is_up_to_date(derivation):
+            behind = "the graph does not hold all that tables and ledger say (a run is going on or was cut off)"
+            if strict:
+                raise KgkitError(f"{behind}: wait for it, or run `kgkit rebuild`")
+            if not options.quiet:
+                typer.echo(f"note: {behind}; `kgkit rebuild` mends it", err=True)
+        yield derivation
+
+
+@contextmanager
+def _opened(
+    options: GlobalOptions, workspace: "Workspace", *, split: str | None, read_only: bool
+) -> Iterator["Derivation"]:
     from kgkit.derive import Derivation
     from kgkit.graph.open import open_store
     from kgkit.settings import read_settings
     from kgkit.splits import read_split
     from kgkit.teacher.ledger import Ledger
 
-    workspace, settings = find_workspace(options), read_settings()
-    workspace.require()
-    if not workspace.ledger.exists():
-        raise KgkitError(f"{workspace.root} holds no graph yet: run `kgkit load` first")
+    settings = read_settings()
+    choices = choices_in_force(options, workspace, settings)
+    chosen_split = read_split(split or choices.split)
     with ExitStack() as stack:
-        choices = choices_in_force(options, workspace, settings)
         graph = open_store(
             choices.store,
             workspace=workspace.root,
             owner=choices.id,
             settings=settings,
-            read_only=True,
+            read_only=read_only,
         )
         stack.callback(graph.close)
-        ledger = stack.enter_context(Ledger.open(workspace.ledger, read_only=True))
-        yield Derivation(
-            workspace=workspace, ledger=ledger, graph=graph, split=read_split(choices.split)
-        )
+        ledger = stack.enter_context(Ledger.open(workspace.ledger, read_only=read_only))
+        yield Derivation(workspace=workspace, ledger=ledger, graph=graph, split=chosen_split)
+
+
+def remember(workspace: "Workspace", **chosen: str | None) -> None:
+    """Keep choices that were given as flags in kgkit.toml; call it when they have proven to work."""
+    from kgkit.workspace import with_flags
+
+    now = workspace.choices()
+    if with_flags(now, **chosen) != now:
+        workspace.remember(with_flags(now, **chosen))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from kgkit.cli.output import hint, print_json, print_table, say
+from kgkit.cli.output import hint, print_json, print_table, say, say_changes
 from kgkit.cli.session import GlobalOptions, find_workspace, options_of, writing
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ def load(
         for name in remove or []:
             derive.remove_table(derivation, name)
         changes = derive.bring_up_to_date(derivation)
+        say_changes(options, changes)
         counts = graph_reading.counts(derivation.graph)
         example = derive.example_asset(derivation)
     rejects = [reject for one in read_again for reject in one.rejects]

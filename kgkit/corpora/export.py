@@ -1,11 +1,12 @@
 """Turn corpora into files that `datasets.load_dataset(DIR, CONFIG)` opens as they are. Deterministic bytes.
 
-Every file is written beside its place and renamed; the manifest comes last. A held-out asset in a training
-text fails the export before anything is replaced.
+The whole folder is written beside its place and then takes it: a reader sees the old export or the new one. No row for
+training names a held-out asset: table rows that do are left out and counted, a passage that does ends the export.
 """
 
 import hashlib
 import json
+import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -22,11 +23,21 @@ from kgkit.graph import reading
 from kgkit.graph.store import GraphStore
 from kgkit.splits import Split
 from kgkit.teacher.ledger import Ledger
-from kgkit.workspace import write_atomically
 
 Format = Literal["hf", "jsonl"]
 MANIFEST = "kgkit-export.json"
 _ROWS_AT_ONCE = 5_000
+_SEARCHED = (
+    "text",
+    "head",
+    "tail",
+    "asset",
+    "sensor",
+    "failure_mode",
+    "sensor_name",
+    "failure_mode_name",
+    "reason",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +51,15 @@ class Part:
 
 @dataclass(slots=True, kw_only=True)
 class Export:
-    """What was written: corpus -> split -> part, and how many training texts were searched for held-out names."""
+    """What was written: corpus -> split -> part.
+
+    `checked`: rows for training that were searched for held-out names; `left_out`: table rows that had one, by corpus.
+    """
 
     folder: Path
     parts: dict[str, dict[str, Part]] = field(default_factory=dict)
     checked: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, object]:
         """The export as the command line prints it and as its manifest says."""
@@ -56,7 +71,7 @@ class Export:
                 }
                 for name, parts in self.parts.items()
             },
-            "leakage": {"checked": self.checked, "found": 0},
+            "leakage": {"checked": self.checked, "found": 0, "left_out": self.left_out},
         }
 
 
@@ -79,67 +94,93 @@ def export(
     for name in names:
         if name not in CORPORA:
             raise UsageError(f"there is no corpus {name}; choose from {', '.join(CORPORA)}")
-    earlier = _earlier(folder)
+    _refuse_foreign(folder)
     assets = Assets(reading.assets(graph, role=None), split)
     written = Export(folder=folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+        new = Path(temporary) / "new"
+        new.mkdir()
         for name in names:
             rows = _searched(
+                name,
                 CORPORA[name].rows(graph, split),
                 assets.held_out_pattern,
                 written,
                 set(splits),
             )
-            parts = _write(CORPORA[name], rows, Path(temporary), format_)
+            parts = _write(CORPORA[name], rows, new, format_)
             if parts:
                 written.parts[name] = parts
         if not written.parts:
             raise KgkitError(
                 "there is nothing to export: run `kgkit load` and `kgkit expand --asset ...` first"
             )
-        files = {part.path for parts in written.parts.values() for part in parts.values()}
-        for path in sorted(files):
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (Path(temporary) / path).replace(folder / path)
-    for path in sorted(earlier - files):
-        (folder / path).unlink(missing_ok=True)
-    write_atomically(
-        folder / "README.md",
-        card(written.as_json(), graph=graph, ledger=ledger, split=split).encode(),
-    )
-    write_atomically(folder / MANIFEST, json.dumps(written.as_json(), indent=1).encode())
+        text = card(written.as_json(), graph=graph, ledger=ledger, split=split)
+        (new / "README.md").write_text(text, encoding="utf-8")
+        (new / MANIFEST).write_text(json.dumps(written.as_json(), indent=1), encoding="utf-8")
+        for file in new.rglob("*"):
+            _to_disk(file)
+        if folder.exists():
+            folder.replace(Path(temporary) / "old")
+        new.replace(folder)
+        _to_disk(folder.parent)
     return written
 
 
-def _earlier(folder: Path) -> set[str]:
-    """The files of an earlier export to this folder. Raises UsageError if the folder holds something else."""
-    if not folder.exists() or not any(folder.iterdir()):
-        return set()
+def _to_disk(path: Path) -> None:
+    """Flush a file or a folder to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Raise UsageError if the folder is a file, or holds anything but an earlier export."""
+    if folder.is_file():
+        raise UsageError(f"{folder} is a file; name a folder")
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    try:
+        configs = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["configs"]
+        known = {part["path"] for parts in configs.values() for part in parts.values()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UsageError(
             f"{folder} is not empty and no earlier export of kgkit; name another folder"
         ) from None
-    return {part["path"] for parts in manifest["configs"].values() for part in parts.values()}
+    known |= {"README.md", MANIFEST}
+    foreign = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    for name in sorted(set(foreign) - known):
+        raise UsageError(
+            f"{folder} holds {name}, which is of no earlier export; move it, or name another folder"
+        )
 
 
 def _searched(
-    rows: Iterator[Row], held_out: re.Pattern[str], written: Export, splits: set[SplitName]
+    corpus: str,
+    rows: Iterator[Row],
+    held_out: re.Pattern[str],
+    written: Export,
+    splits: set[SplitName],
 ) -> Iterator[Row]:
-    """The rows of `splits`; a training text that names a held-out asset ends the export."""
+    """The rows of `splits` that may be exported; a passage for training that names a held-out asset ends the export."""
     for row in rows:
         if row["split"] not in splits:
             continue
-        if row["split"] != "test" and "text" in row:
+        if row["split"] != "test":
             written.checked += 1
-            found = held_out.search(str(row["text"]))
-            if found:
+            said = " ".join(str(row[name]) for name in _SEARCHED if row.get(name)).replace("-", " ")
+            found = held_out.search(said)
+            if found and "text" in row:
                 raise KgkitError(
                     f"{row['id']} names {found.group(0)}, which is held out: nothing was exported. "
-                    f"See `kgkit trace {row['id']}`; after a change of splits run `kgkit rebuild`"
+                    f"See `kgkit trace {row['id']}`; `kgkit rebuild` makes the graph again without it"
                 )
+            if found:
+                written.left_out[corpus] = written.left_out.get(corpus, 0) + 1
+                continue
         yield row
 
 

@@ -25,7 +25,7 @@ def back(id_: str, *, graph: GraphStore, ledger: Ledger, workspace: Workspace) -
         return _from_edge(parts[0], parts[1], parts[2], graph, ledger, workspace)
     passages = graph.query(
         "MATCH (p:Passage) WHERE p.id = $id RETURN p.text AS text, p.kind AS kind, p.ask AS ask, p.asset AS asset,"
-        " p.part AS part, p.sensor AS sensor, p.failure_mode AS mode, p.split AS split",
+        " p.part AS part, p.sensor AS sensor, p.failure_mode AS mode",
         {"id": id_},
     ).dicts()
     if passages:
@@ -34,7 +34,6 @@ def back(id_: str, *, graph: GraphStore, ledger: Ledger, workspace: Workspace) -
             "what": "passage",
             "id": id_,
             "kind": found["kind"],
-            "split": found["split"],
             "text": found["text"],
         }
         subject = (str(found["asset"]), _text(found["sensor"]), _text(found["mode"]))

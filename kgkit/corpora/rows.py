@@ -1,8 +1,9 @@
-"""Turn the graph into the rows of each corpus, streamed in a fixed order.
+"""Turn the graph into the rows of each corpus, an asset or a page at a time, in a fixed order.
 
 Every row says where it comes from: table cells (`sources`), ask, prompt and its version, teacher, split.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -10,6 +11,7 @@ from typing import Literal
 from kgkit.expand.describe import KINDS
 from kgkit.graph import reading
 from kgkit.graph.store import GraphStore
+from kgkit.records import canonical_json
 from kgkit.splits import Split
 
 SplitName = Literal["train", "validation", "test"]
@@ -17,19 +19,19 @@ SIDES: Mapping[str, SplitName] = {"train": "train", "dev": "validation", "held_o
 """Side of the asset's family -> split of the corpus."""
 Row = dict[str, object]
 
-_TRIPLES = {
-    "HAS_CLASS": (("Category", "Asset", "t.id"),),
-    "HAS_TYPE": (("Asset", "EquipmentType", "h.id"),),
-    "HAS_SUBUNIT": (("Asset", "Subunit", "h.id"),),
-    "HAS_COMPONENT": (("Subunit", "Component", "h.asset"), ("Asset", "Component", "h.id")),
-    "EXPERIENCES": (("Asset", "FailureMode", "h.id"),),
-    "MONITORED_BY": (
-        ("Asset", "Sensor", "h.id"),
-        ("Subunit", "Sensor", "h.asset"),
-        ("Component", "Sensor", "h.asset"),
-    ),
-    "RELEVANT_TO": (("Sensor", "FailureMode", "r.asset"),),
-}
+_OF_ASSET = (
+    ("HAS_CLASS", "(h:Category)-[r:HAS_CLASS]->(t:Asset {id: $asset})"),
+    ("HAS_TYPE", "(h:Asset {id: $asset})-[r:HAS_TYPE]->(t:EquipmentType)"),
+    ("HAS_SUBUNIT", "(h:Asset {id: $asset})-[r:HAS_SUBUNIT]->(t:Subunit)"),
+    ("HAS_COMPONENT", "(h:Asset {id: $asset})-[r:HAS_COMPONENT]->(t:Component)"),
+    ("HAS_COMPONENT", "(h:Subunit {asset: $asset})-[r:HAS_COMPONENT]->(t:Component)"),
+    ("EXPERIENCES", "(h:Asset {id: $asset})-[r:EXPERIENCES]->(t:FailureMode)"),
+    ("MONITORED_BY", "(h:Asset {id: $asset})-[r:MONITORED_BY]->(t:Sensor)"),
+    ("MONITORED_BY", "(h:Subunit {asset: $asset})-[r:MONITORED_BY]->(t:Sensor)"),
+    ("MONITORED_BY", "(h:Component {asset: $asset})-[r:MONITORED_BY]->(t:Sensor)"),
+    ("RELEVANT_TO", "(h:Sensor)-[r:RELEVANT_TO {asset: $asset}]->(t:FailureMode)"),
+)
+"""The relations of one asset, in the order of the corpus `triples`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,13 +44,22 @@ class Corpus:
     rows: Callable[[GraphStore, Split], Iterator[Row]]
 
 
+def corpora_sha256(graph: GraphStore, split: Split) -> str:
+    """sha256 over every row of every corpus."""
+    whole = hashlib.sha256()
+    for corpus in CORPORA.values():
+        for row in corpus.rows(graph, split):
+            whole.update(canonical_json(row).encode())
+    return whole.hexdigest()
+
+
 def _kd_base(graph: GraphStore, split: Split) -> Iterator[Row]:
     cells = _cells(graph)
     for passage in reading.passages(graph):
         if passage.kind not in KINDS.values():
             continue
         keys = [
-            (passage.part or passage.asset, passage.sensor, ""),
+            (passage.asset, "" if passage.part else passage.sensor, ""),
             (passage.asset, "", passage.failure_mode),
             (passage.asset, passage.sensor, passage.failure_mode),
         ]
@@ -70,55 +81,104 @@ def _kd_base(graph: GraphStore, split: Split) -> Iterator[Row]:
         }
 
 
-def _split_of(row: Row, split: Split) -> SplitName:
+def _split_of(row: Row, split: Split, asset: str) -> SplitName:
     """The asset's split; a row that was loaded for evaluation alone is in `test`."""
-    return "test" if row["role"] == "evaluation" else SIDES[split.side(str(row["asset"]))]
+    return "test" if row["role"] == "evaluation" else SIDES[split.side(asset)]
 
 
 def _cells(graph: GraphStore) -> dict[tuple[str, str, str], list[str]]:
-    """(asset or part, sensor, failure mode) -> the cells that state the relation; "" where it does not apply."""
+    """(asset, sensor, failure mode) -> the cells that state the relation; "" where it does not apply."""
     found: dict[tuple[str, str, str], list[str]] = {}
-    for cypher in (
-        "MATCH (a:Asset)-[r:MONITORED_BY]->(s:Sensor) RETURN a.id, s.id, '', r.sources",
-        "MATCH (a:Asset)-[r:EXPERIENCES]->(f:FailureMode) RETURN a.id, '', f.id, r.sources",
-        "MATCH (s:Sensor)-[r:RELEVANT_TO]->(f:FailureMode) RETURN r.asset, s.id, f.id, r.sources",
+    for match, keys in (
+        ("(a:Asset)-[r:MONITORED_BY]->(s:Sensor)", "a.id, s.id, ''"),
+        ("(a:Asset)-[r:EXPERIENCES]->(f:FailureMode)", "a.id, '', f.id"),
+        ("(s:Sensor)-[r:RELEVANT_TO]->(f:FailureMode)", "r.asset, s.id, f.id"),
     ):
-        for asset, sensor, mode, sources in graph.query(cypher).rows:
+        rows = graph.query(f"MATCH {match} WHERE r.origin = 'table' RETURN {keys}, r.sources").rows
+        for asset, sensor, mode, sources in rows:
             if isinstance(sources, list):
                 found[str(asset), str(sensor), str(mode)] = sources
     return found
 
 
 def _triples(graph: GraphStore, split: Split) -> Iterator[Row]:
-    for relation, ends in _TRIPLES.items():
-        for head_label, tail_label, asset_expression in ends:
+    for asset in reading.assets(graph, role=None):
+        for relation, pattern in _OF_ASSET:
             only = " WHERE r.label = 'Yes'" if relation == "RELEVANT_TO" else ""
+            known = "r.teacher AS teacher, r.prompt AS prompt, r.prompt_version AS prompt_version"
+            if relation not in ("MONITORED_BY", "RELEVANT_TO"):
+                known = "NULL AS teacher, NULL AS prompt, NULL AS prompt_version"
             rows = graph.query(
-                f"MATCH (h:{head_label})-[r:{relation}]->(t:{tail_label}){only}"
-                f" RETURN h.name AS head, t.name AS tail, {asset_expression} AS asset, r.origin AS origin,"
-                " r.role AS role, r.sources AS sources, r.ask AS ask ORDER BY asset, h.id, t.id"
-            )
-            for row in rows.dicts():
+                f"MATCH {pattern}{only} RETURN h.id AS head_id, h.name AS head, h.role AS head_role, t.id AS tail_id,"
+                " t.name AS tail, t.role AS tail_role, r.origin AS origin, r.role AS role, r.sources AS sources,"
+                f" r.ask AS ask, {known} ORDER BY head_id, tail_id",
+                {"asset": asset.id},
+            ).dicts()
+            for row in rows:
                 yield {
-                    **row,
-                    "head_label": head_label,
+                    "id": f"{row['head_id']}|{relation}|{row['tail_id']}|{asset.id}",
+                    "head": _shown(row, "head"),
                     "relation": relation,
-                    "tail_label": tail_label,
-                    "split": _split_of(row, split),
+                    "tail": _shown(row, "tail"),
+                    "asset": asset.id,
+                    "sensor": row["tail_id"] if relation == "MONITORED_BY" else None,
+                    "failure_mode": row["tail_id"] if relation == "EXPERIENCES" else None,
+                    **(
+                        {"sensor": row["head_id"], "failure_mode": row["tail_id"]}
+                        if relation == "RELEVANT_TO"
+                        else {}
+                    ),
+                    **{name: row[name] for name in _ORIGIN if name in row},
+                    "split": _split_of(row, split, asset.id),
                 }
 
 
-def _relevance(graph: GraphStore, split: Split) -> Iterator[Row]:
-    rows = graph.query(
-        "MATCH (s:Sensor)-[r:RELEVANT_TO]->(f:FailureMode)"
-        " RETURN r.asset AS asset, s.name AS sensor, f.name AS failure_mode, r.label AS label,"
-        " r.reason AS reason, r.votes_yes AS votes_yes, r.votes_no AS votes_no, r.probability AS probability,"
-        " r.origin AS origin, r.role AS role, r.sources AS sources, r.ask AS ask"
-        " ORDER BY asset, s.id, f.id"
+def _shown(row: Row, end: str) -> object:
+    """A node's name; the words of its id where only evaluation tables give it one."""
+    return (
+        row[end]
+        if row[f"{end}_role"] == "source" or row["role"] == "evaluation"
+        else str(row[f"{end}_id"]).replace("-", " ")
     )
-    for row in rows.dicts():
-        yield {**row, "split": _split_of(row, split)}
 
+
+def _relevance(graph: GraphStore, split: Split) -> Iterator[Row]:
+    for asset in reading.assets(graph, role=None):
+        rows = graph.query(
+            "MATCH (h:Sensor)-[r:RELEVANT_TO {asset: $asset}]->(t:FailureMode)"
+            " RETURN h.id AS head_id, h.name AS head, h.role AS head_role, t.id AS tail_id, t.name AS tail,"
+            " t.role AS tail_role, r.label AS label, r.reason AS reason, r.votes_yes AS votes_yes,"
+            " r.votes_no AS votes_no, r.probability AS probability, r.origin AS origin, r.role AS role,"
+            " r.sources AS sources, r.ask AS ask, r.teacher AS teacher, r.prompt AS prompt,"
+            " r.prompt_version AS prompt_version ORDER BY head_id, tail_id",
+            {"asset": asset.id},
+        ).dicts()
+        for row in rows:
+            yield {
+                "id": f"{asset.id}/{row['head_id']}/{row['tail_id']}",
+                "asset": asset.id,
+                "sensor": row["head_id"],
+                "failure_mode": row["tail_id"],
+                "sensor_name": _shown(row, "head"),
+                "failure_mode_name": _shown(row, "tail"),
+                **{
+                    name: row[name]
+                    for name in ("label", "reason", "votes_yes", "votes_no", "probability")
+                },
+                **{name: row[name] for name in _ORIGIN},
+                "split": _split_of(row, split, asset.id),
+            }
+
+
+_ORIGIN = {
+    "origin": "string",
+    "role": "string",
+    "sources": "string[]",
+    "ask": "string",
+    "teacher": "string",
+    "prompt": "string",
+    "prompt_version": "string",
+}
 
 CORPORA = {
     corpus.name: corpus
@@ -148,16 +208,14 @@ CORPORA = {
             name="triples",
             summary="the graph's relations as (head, relation, tail)",
             columns={
+                "id": "string",
                 "head": "string",
-                "head_label": "string",
                 "relation": "string",
                 "tail": "string",
-                "tail_label": "string",
                 "asset": "string",
-                "origin": "string",
-                "role": "string",
-                "sources": "string[]",
-                "ask": "string",
+                "sensor": "string",
+                "failure_mode": "string",
+                **_ORIGIN,
                 "split": "string",
             },
             rows=_triples,
@@ -166,18 +224,18 @@ CORPORA = {
             name="relevance",
             summary="sensor x failure mode on an asset: Yes or No, who says so, and why",
             columns={
+                "id": "string",
                 "asset": "string",
                 "sensor": "string",
                 "failure_mode": "string",
+                "sensor_name": "string",
+                "failure_mode_name": "string",
                 "label": "string",
                 "reason": "string",
                 "votes_yes": "integer",
                 "votes_no": "integer",
                 "probability": "float",
-                "origin": "string",
-                "role": "string",
-                "sources": "string[]",
-                "ask": "string",
+                **_ORIGIN,
                 "split": "string",
             },
             rows=_relevance,

@@ -8,7 +8,7 @@ from kgkit.graph import reading
 from kgkit.graph.store import GraphStore
 from kgkit.names import near_matches
 from kgkit.splits import Split
-from kgkit.teacher.ledger import Ledger, StageCounts
+from kgkit.teacher.ledger import Ledger, StageTotals
 from kgkit.workspace import LoadedTable, Workspace
 
 
@@ -34,7 +34,7 @@ class Status:
     split: str
     tables: list[LoadedTable]
     assets: list[AssetStatus]
-    stages: list[StageCounts]
+    stages: list[StageTotals]
     corpora: Mapping[str, int]
     review: list[tuple[str, str, float]]
     unfinished_runs: int

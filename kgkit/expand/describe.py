@@ -15,7 +15,6 @@ from kgkit.graph import reading, written
 from kgkit.graph.store import GraphStore
 from kgkit.names import plain, spoken
 from kgkit.records import Ask, Edge, EdgeKey, Node, NodeKey, Reply, Subgraph, Subject, digest
-from kgkit.splits import Split
 from kgkit.stages import Profile, RejectReason, Settled, make_ask, union
 
 KINDS = {
@@ -31,11 +30,10 @@ class Describe:
 
     name = "describe"
 
-    def __init__(self, scope: Scope, profile: Profile, split: Split) -> None:
+    def __init__(self, scope: Scope, profile: Profile) -> None:
         self.scope = scope
-        self.scope_id = scope.key.id
+        self.held_out = scope.held_out_pattern
         self._profile = profile
-        self._side = split.side(scope.asset)
         self._names: dict[str, str] = {}
 
     def plan(self, graph: GraphStore) -> Iterator[Ask]:
@@ -58,7 +56,7 @@ class Describe:
             )
         for mode in modes.values():
             subject = Subject(asset=asset, failure_mode=mode.id)
-            yield self._ask("describe-asset-failure-mode", subject, **_of_mode(mode))
+            yield self._ask("describe-asset-failure-mode", subject, **self._of_mode(mode))
         if self.scope.part:
             return
         for (sensor_id, mode_id), stated in sorted(reading.known_relevance(graph, asset).items()):
@@ -74,8 +72,15 @@ class Describe:
                 Subject(asset=asset, sensor=sensor_id, failure_mode=mode_id),
                 sensor=sensors[sensor_id].name,
                 relevant=relevant,
-                **_of_mode(modes[mode_id]),
+                **self._of_mode(modes[mode_id]),
             )
+
+    def _of_mode(self, mode: reading.FailureMode) -> dict[str, object]:
+        return {
+            "failure_mode": spoken(mode.name),
+            "description": mode.description,
+            "examples": self.scope.speakable(mode.examples),
+        }
 
     def _ask(self, prompt: str, subject: Subject, **variables: object) -> Ask:
         subject = replace(subject, parent=self.scope.part_id)
@@ -99,7 +104,7 @@ class Describe:
             names["failure mode"] = self._names[f"failure mode {subject.failure_mode}"]
             ends.append(NodeKey(label="FailureMode", id=subject.failure_mode))
         text = checks.paragraph(ask, reply, self.scope, names)
-        key = NodeKey(label="Passage", id=digest(["passage", ask.id])[:20])
+        key = NodeKey(label="Passage", id=digest(["passage", self.scope.key.id, ask.id])[:20])
         said = {"origin": "teacher", "role": "source", "ask": ask.id}
         passage = Node(
             key=key,
@@ -115,7 +120,6 @@ class Describe:
                 "prompt": ask.prompt,
                 "prompt_version": ask.prompt_version,
                 "teacher": reply.model,
-                "split": self._side,
             },
         )
         edges = tuple(
@@ -137,21 +141,11 @@ class Describe:
                 kept.append(subgraph)
         return Settled(subgraph=union(kept), rejected=rejected)
 
-    def written(
-        self, graph: GraphStore
-    ) -> tuple[list[tuple[NodeKey, str]], list[tuple[EdgeKey, str]]]:
+    def written(self, graph: GraphStore) -> tuple[list[NodeKey], list[EdgeKey]]:
         """The knowledge documents of this scope."""
         return written.teacher_passages(
             graph, self.scope.asset, self.scope.part_id, KINDS.values()
         ), []
-
-
-def _of_mode(mode: reading.FailureMode) -> dict[str, object]:
-    return {
-        "failure_mode": spoken(mode.name),
-        "description": mode.description,
-        "examples": mode.examples,
-    }
 
 
 def _fingerprint(text: str) -> bytes:

@@ -27,7 +27,7 @@ class DiscoverSensors:
 
     def __init__(self, scope: Scope, profile: Profile, assets: frozenset[str]) -> None:
         self.scope = scope
-        self.scope_id = scope.key.id
+        self.held_out = scope.held_out_pattern
         self._profile = profile
         self._assets = assets
         self.linked: set[str] = set()
@@ -59,7 +59,14 @@ class DiscoverSensors:
             edges.append(
                 Edge(
                     key=EdgeKey(type="MONITORED_BY", start=self.scope.key, end=key),
-                    properties={**said, "ask": ask.id, "reply_name": as_written},
+                    properties={
+                        **said,
+                        "ask": ask.id,
+                        "reply_name": as_written,
+                        "teacher": reply.model,
+                        "prompt": ask.prompt,
+                        "prompt_version": ask.prompt_version,
+                    },
                 )
             )
         return Subgraph(nodes=tuple(nodes), edges=tuple(edges))
@@ -68,9 +75,7 @@ class DiscoverSensors:
         """There is one ask: its subgraph."""
         return Settled(subgraph=union(subgraph for _, subgraph in accepted))
 
-    def written(
-        self, graph: GraphStore
-    ) -> tuple[list[tuple[NodeKey, str]], list[tuple[EdgeKey, str]]]:
+    def written(self, graph: GraphStore) -> tuple[list[NodeKey], list[EdgeKey]]:
         """The teacher's MONITORED_BY edges of this scope."""
         return [], written.teacher_monitored_by(graph, self.scope.key)
 
@@ -81,6 +86,7 @@ class DiscoverSensors:
             and len(words) <= _MAX_NAME_WORDS
             and len(name) <= 80
             and asset_id(name) not in self._assets
+            and not self.held_out.search(name)
         )
 
 

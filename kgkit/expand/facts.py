@@ -1,5 +1,7 @@
 """Turn the table side of the graph into what the reference teacher may restate."""
 
+import re
+
 from kgkit.expand.scope import Assets
 from kgkit.graph import reading
 from kgkit.graph.store import GraphStore
@@ -8,27 +10,36 @@ from kgkit.teacher.reference import AssetFacts, Facts
 
 
 def reference_facts(graph: GraphStore, assets: Assets) -> Facts:
-    """Facts of every asset that is not held out; only those on the train side speak for other assets."""
-    open_rows = [row for row in assets.rows.values() if assets.split.side(row.name) != "held_out"]
+    """Facts of every asset that is open; only those on the train side speak for other assets.
+
+    Sensors, failure modes and examples that name a held-out asset are left out.
+    """
+    open_rows = [row for row in assets.rows.values() if assets.is_open(row.id)]
     return Facts(
-        assets={row.id: _facts(graph, row) for row in open_rows},
+        assets={row.id: _facts(graph, row, assets.held_out_pattern) for row in open_rows},
         training=frozenset(row.id for row in open_rows if assets.split.side(row.name) == "train"),
     )
 
 
-def _facts(graph: GraphStore, row: reading.Asset) -> AssetFacts:
-    sensors = reading.sensors_of(graph, row.id)
-    known = reading.known_relevance(graph, row.id)
+def _facts(graph: GraphStore, row: reading.Asset, held_out: re.Pattern[str]) -> AssetFacts:
+    def speakable(*texts: str) -> bool:
+        return not any(held_out.search(text) for text in texts)
+
     return AssetFacts(
         name=spoken(row.name),
-        sensors={sensor.id: sensor.name for sensor in sensors if sensor.origin == "table"},
+        sensors={
+            sensor.id: sensor.name
+            for sensor in reading.sensors_of(graph, row.id)
+            if sensor.origin == "table" and speakable(sensor.name)
+        },
         failure_modes={
-            mode.id: (spoken(mode.name), mode.description, mode.examples)
+            mode.id: (spoken(mode.name), mode.description, tuple(filter(speakable, mode.examples)))
             for mode in reading.failure_modes_of(graph, row.id)
+            if speakable(mode.name, mode.description)
         },
         relevance={
             pair: stated.label == "Yes"
-            for pair, stated in known.items()
+            for pair, stated in reading.known_relevance(graph, row.id).items()
             if stated.origin == "table"
         },
     )

@@ -28,7 +28,7 @@ class LinkRelevance:
 
     def __init__(self, scope: Scope, profile: Profile) -> None:
         self.scope = scope
-        self.scope_id = scope.key.id
+        self.held_out = scope.held_out_pattern
         self._profile = profile
 
     def plan(self, graph: GraphStore) -> Iterator[Ask]:
@@ -50,7 +50,7 @@ class LinkRelevance:
                             "sensor": sensor.name,
                             "failure_mode": spoken(mode.name),
                             "description": mode.description,
-                            "examples": mode.examples,
+                            "examples": self.scope.speakable(mode.examples),
                         },
                         subject=Subject(asset=asset, sensor=sensor.id, failure_mode=mode.id),
                         profile=self._profile,
@@ -63,6 +63,8 @@ class LinkRelevance:
         label, reason = _from_json(text) if ask.schema is not None else _from_lines(text)
         if len(reason.split()) < 3:
             raise BadReply("too short", "no reason given")
+        if found := self.held_out.search(reason):
+            raise BadReply("other asset", f"names {found.group(0)}, which is held out")
         key = EdgeKey(
             type="RELEVANT_TO",
             start=NodeKey(label="Sensor", id=ask.subject.sensor or ""),
@@ -76,6 +78,9 @@ class LinkRelevance:
             "label": label,
             "reason": reason,
             "probability": probability_of_yes(reply),
+            "teacher": reply.model,
+            "prompt": ask.prompt,
+            "prompt_version": ask.prompt_version,
         }
         return Subgraph(edges=(Edge(key=key, properties=properties),))
 
@@ -91,9 +96,7 @@ class LinkRelevance:
             edges.append(Edge(key=winner.key, properties={**winner.properties, **counted}))
         return Settled(subgraph=Subgraph(edges=tuple(edges)))
 
-    def written(
-        self, graph: GraphStore
-    ) -> tuple[list[tuple[NodeKey, str]], list[tuple[EdgeKey, str]]]:
+    def written(self, graph: GraphStore) -> tuple[list[NodeKey], list[EdgeKey]]:
         """The teacher's RELEVANT_TO edges of this asset."""
         return [], written.teacher_relevance(graph, self.scope.asset)
 

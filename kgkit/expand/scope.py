@@ -49,6 +49,10 @@ class Scope:
         """Label of that node."""
         return self.part.label if self.part else "Asset"
 
+    def speakable(self, examples: Iterable[str]) -> tuple[str, ...]:
+        """The examples that name no held-out asset."""
+        return tuple(text for text in examples if not self.held_out_pattern.search(text))
+
     @property
     def part_id(self) -> str | None:
         """Id of the part, None for a whole asset."""
@@ -87,10 +91,19 @@ class Assets:
             f"no asset is called {typed}; did you mean {', '.join(near)}? (`kgkit status` lists all)"
         )
 
+    def is_open(self, asset: str) -> bool:
+        """Whether something may be generated about the asset with this id."""
+        row = self.rows[asset]
+        return self.split.side(row.name) != "held_out" and row.role == "source"
+
     def scope(self, asset: str, options: Options) -> Scope:
-        """The scope of the asset with this id. Raises UsageError if it is held out."""
+        """The scope of the asset with this id. Raises UsageError if it is held out or for evaluation alone."""
         row = self.rows[asset]
         self.split.require_open(row.name)
+        if row.role == "evaluation":
+            raise UsageError(
+                f"{row.name} is named by evaluation tables alone; nothing is generated about it"
+            )
         own = {row.name, *row.aliases}
         return Scope(
             asset=asset,
@@ -111,15 +124,14 @@ class Assets:
         """
         scopes: dict[str, Scope] = {}
         for asset in linked:
-            if self.split.side(asset) != "held_out":
+            if self.is_open(asset):
                 scopes[asset] = self.scope(asset, scope.options)
         for part in reading.parts_of(graph, scope.asset):
             as_asset = asset_id(part.name)
-            if self.split.side(as_asset) == "held_out":
-                continue
             if as_asset in self.rows:
-                scopes.setdefault(as_asset, self.scope(as_asset, scope.options))
-            else:
+                if self.is_open(as_asset):
+                    scopes.setdefault(as_asset, self.scope(as_asset, scope.options))
+            elif not self.held_out_pattern.search(part.name):
                 scopes[part.id] = part_scope(part, scope)
         scopes.pop(scope.asset, None)
         return [scopes[key] for key in sorted(scopes)]
@@ -127,9 +139,10 @@ class Assets:
 
 def part_scope(part: reading.Part, scope: Scope) -> Scope:
     """The scope of a part of `scope`'s asset."""
+    within = f"{spoken(part.within)} of the {scope.name}" if part.within else scope.name
     return replace(
         scope,
-        name=f"{spoken(part.name)} of the {scope.name}",
+        name=f"{spoken(part.name)} of the {within}",
         part=part,
         own_pattern=names_pattern([part.name, scope.name]),
     )

@@ -1,10 +1,11 @@
-"""Tell a Cypher statement that only reads the graph from one that could do more. Pure text, no database.
+"""Check a Cypher statement and its parameters before a database sees them. Pure text, no database.
 
-The databases themselves refuse writes in a read transaction; this closes what they leave open there:
+A statement that only reads is told from one that could do more. The databases themselves refuse writes in a read transaction; this closes what they leave open there:
 a second statement behind a `;`, reading or writing files and URLs, settings and administration.
 """
 
 import re
+from collections.abc import Mapping
 
 from kgkit.errors import UsageError
 
@@ -13,6 +14,7 @@ _QUIET = re.compile(
 )
 _ESCAPED_QUOTE = re.compile(r"\\u00(?:22|27|2f|5c|60)", re.IGNORECASE)
 _STARTS = ("MATCH", "OPTIONAL", "UNWIND", "WITH", "RETURN", "CALL", "EXPLAIN", "PROFILE")
+_PARAMETER = re.compile(r"\$(\w+)")
 _CALL = re.compile(r"(?<![.\w:$])CALL\s+(?:(\w[\w.]*)\s*(\()?)?", re.IGNORECASE)
 _PROCEDURES = re.compile(
     r"db\.(?:labels|relationshipTypes|propertyKeys|schema\.\w+|index\.fulltext\.query\w+)"
@@ -49,6 +51,24 @@ def check_reads_only(cypher: str) -> None:
             raise UsageError(
                 f"query: CALL {name} is not a known reading procedure; to allow it add --write"
             )
+
+
+def check_parameters(cypher: str, parameters: Mapping[str, object]) -> None:
+    """Raise UsageError where a database would take something else for what was meant, without a word.
+
+    Ladybug takes a missing parameter for null, and gives the maps of a list the names of the last one.
+    """
+    asked = _PARAMETER.findall(_QUIET.sub(_placeholder, cypher))
+    if missing := sorted(set(asked) - set(parameters)):
+        raise UsageError(
+            f"query: parameter ${missing[0]} has no value; add --param {missing[0]}=..."
+        )
+    for name, value in parameters.items():
+        maps = (
+            [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+        )
+        if any(item.keys() != maps[0].keys() for item in maps):
+            raise UsageError(f"query: the maps of parameter ${name} have different names")
 
 
 def _placeholder(quiet: re.Match[str]) -> str:

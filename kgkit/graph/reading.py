@@ -18,7 +18,10 @@ PartLabel = Literal["Subunit", "Component"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asset:
-    """An asset class of the taxonomy; `category` is the category's name. Empty where unknown."""
+    """An asset class of the taxonomy; `category` is the category's name. Empty where unknown.
+
+    `role` is evaluation where only evaluation tables name the asset.
+    """
 
     id: str
     name: str
@@ -26,6 +29,7 @@ class Asset:
     aliases: tuple[str, ...]
     family: str
     category: str
+    role: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +62,12 @@ class Relevance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A subunit or component of an asset; `label` is the node's label."""
+    """A subunit or component of an asset; `label` is the node's label, `within` the subunit of a component."""
 
     label: PartLabel
     id: str
     name: str
+    within: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +87,6 @@ class StoredPassage:
     prompt: str
     prompt_version: str
     teacher: str
-    split: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,9 +102,9 @@ def assets(store: GraphStore, *, role: Role | None = "source") -> list[Asset]:
     rows = _ask(
         store,
         f"MATCH (a:Asset) {_where('a', role)}"
-        " OPTIONAL MATCH (c:Category)-[:HAS_CLASS]->(a)"
+        " OPTIONAL MATCH (c:Category)-[h:HAS_CLASS]->(a) WHERE h.role = 'source'"
         " RETURN a.id AS id, a.name AS name, a.code AS code, a.aliases AS aliases,"
-        " a.family AS family, min(c.name) AS category",
+        " a.family AS family, a.role AS role, min(c.name) AS category",
         {},
         role,
     )
@@ -112,6 +116,7 @@ def assets(store: GraphStore, *, role: Role | None = "source") -> list[Asset]:
             aliases=_texts(row["aliases"]),
             family=_text(row["family"]),
             category=_text(row["category"]),
+            role=_text(row["role"]),
         )
         for row in rows
     ]
@@ -129,13 +134,12 @@ def sensors_of(
     rows = _ask(
         store,
         f"MATCH (a:{label} {{id: $asset}})-[r:MONITORED_BY]->(s:Sensor) {_where('r', role)}"
-        " RETURN s.id AS id, s.name AS name, r.origin AS origin",
+        " RETURN s.id AS id, s.name AS name, s.role AS role, r.origin AS origin",
         {"asset": id_},
         role,
     )
     found = [
-        Sensor(id=_text(row["id"]), name=_text(row["name"]), origin=_text(row["origin"]))
-        for row in rows
+        Sensor(id=_text(row["id"]), name=_name(row), origin=_text(row["origin"])) for row in rows
     ]
     return sorted(found, key=lambda sensor: sensor.id)
 
@@ -199,12 +203,15 @@ def parts_of(store: GraphStore, asset_id: str, *, role: Role | None = "source") 
             rows = _ask(
                 store,
                 f"MATCH (a:Asset {{id: $asset}}) MATCH {path} {_where('r', role)}"
-                " RETURN DISTINCT p.id AS id, p.name AS name",
+                f" RETURN DISTINCT p.id AS id, p.name AS name{', u.name AS within' if '(u:' in path else ''}",
                 {"asset": asset_id},
                 role,
             )
             for row in rows:
-                part = Part(label=label, id=_text(row["id"]), name=_text(row["name"]))
+                within = _text(row.get("within"))
+                part = Part(
+                    label=label, id=_text(row["id"]), name=_text(row["name"]), within=within
+                )
                 found[part.label, part.id] = part
     return [part for _, part in sorted(found.items())]
 
@@ -227,26 +234,15 @@ def counts(store: GraphStore) -> Counts:
     )
 
 
-def passages(
-    store: GraphStore,
-    *,
-    asset: str | None = None,
-    kind: str | None = None,
-    role: Role | None = "source",
-) -> Iterator[StoredPassage]:
-    """Passages by id, of one asset or kind if asked; a page of them in memory at a time."""
-    conditions = ["p.id > $after"]
+def passages(store: GraphStore) -> Iterator[StoredPassage]:
+    """All passages by id; a page of them in memory at a time."""
     parameters: dict[str, Value] = {"after": ""}
-    for name, value in (("asset", asset), ("kind", kind), ("role", role)):
-        if value is not None:
-            conditions.append(f"p.{name} = ${name}")
-            parameters[name] = value
     cypher = (
-        f"MATCH (p:Passage) WHERE {' AND '.join(conditions)}"
+        "MATCH (p:Passage) WHERE p.id > $after AND p.role = 'source'"
         " RETURN p.id AS id, p.kind AS kind, p.text AS text, p.asset AS asset, p.part AS part, p.sensor AS sensor,"
         " p.failure_mode AS failure_mode, p.parents AS parents, p.sources AS sources, p.ask AS ask,"
-        " p.prompt AS prompt, p.prompt_version AS prompt_version, p.teacher AS teacher,"
-        f" p.split AS split ORDER BY p.id LIMIT {PASSAGES_PER_PAGE}"
+        " p.prompt AS prompt, p.prompt_version AS prompt_version, p.teacher AS teacher"
+        f" ORDER BY p.id LIMIT {PASSAGES_PER_PAGE}"
     )
     while True:
         page = store.query(cypher, parameters).dicts()
@@ -272,7 +268,6 @@ def _passage(row: Mapping[str, object]) -> StoredPassage:
         prompt=_text(row["prompt"]),
         prompt_version=_text(row["prompt_version"]),
         teacher=_text(row["teacher"]),
-        split=_text(row["split"]),
     )
 
 
@@ -289,6 +284,11 @@ def _where(variable: str, role: Role | None) -> str:
 
 def _count(store: GraphStore, cypher: str) -> int:
     return cast("int", store.query(cypher).dicts()[0]["n"])
+
+
+def _name(row: Mapping[str, object]) -> str:
+    """A node's name; the words of its id where only evaluation tables give it one."""
+    return _text(row["name"]) if row["role"] == "source" else _text(row["id"]).replace("-", " ")
 
 
 def _text(cell: object) -> str:

@@ -5,67 +5,54 @@ from collections.abc import Iterable, Iterator
 from kgkit.graph.store import GraphStore
 from kgkit.records import Edge, EdgeKey, Node, NodeKey
 
-AskId = str
-
 
 def table_items(store: GraphStore) -> Iterator[Node | Edge]:
     """All that tables say, in the order of the dump."""
     return (item for item in store.dump() if item.properties.get("origin") == "table")
 
 
-def teacher_monitored_by(store: GraphStore, start: NodeKey) -> list[tuple[EdgeKey, AskId]]:
+def teacher_monitored_by(store: GraphStore, start: NodeKey) -> list[EdgeKey]:
     """The MONITORED_BY edges of an asset or a part that a teacher said."""
     rows = store.query(
         f"MATCH (a:{start.label} {{id: $id}})-[r:MONITORED_BY]->(s:Sensor) WHERE r.origin = 'teacher'"
-        " RETURN s.id AS sensor, r.ask AS ask",
+        " RETURN s.id AS sensor ORDER BY sensor",
         {"id": start.id},
     ).rows
-    return sorted(
-        (
-            (
-                EdgeKey(
-                    type="MONITORED_BY", start=start, end=NodeKey(label="Sensor", id=str(sensor))
-                ),
-                str(ask),
-            )
-            for sensor, ask in rows
-        ),
-        key=lambda pair: pair[0].end.id,
-    )
+    return [
+        EdgeKey(type="MONITORED_BY", start=start, end=NodeKey(label="Sensor", id=str(sensor)))
+        for (sensor,) in rows
+    ]
 
 
-def teacher_relevance(store: GraphStore, asset: str) -> list[tuple[EdgeKey, AskId]]:
+def teacher_relevance(store: GraphStore, asset: str) -> list[EdgeKey]:
     """The RELEVANT_TO edges of an asset that a teacher said."""
     rows = store.query(
         "MATCH (s:Sensor)-[r:RELEVANT_TO {asset: $asset}]->(f:FailureMode) WHERE r.origin = 'teacher'"
-        " RETURN s.id AS sensor, f.id AS mode, r.ask AS ask",
+        " RETURN s.id AS sensor, f.id AS mode ORDER BY sensor, mode",
         {"asset": asset},
     ).rows
     return [
-        (
-            EdgeKey(
-                type="RELEVANT_TO",
-                start=NodeKey(label="Sensor", id=str(sensor)),
-                end=NodeKey(label="FailureMode", id=str(mode)),
-                extra=(("asset", asset),),
-            ),
-            str(ask),
+        EdgeKey(
+            type="RELEVANT_TO",
+            start=NodeKey(label="Sensor", id=str(sensor)),
+            end=NodeKey(label="FailureMode", id=str(mode)),
+            extra=(("asset", asset),),
         )
-        for sensor, mode, ask in sorted(rows, key=str)
+        for sensor, mode in rows
     ]
 
 
 def teacher_passages(
     store: GraphStore, asset: str, part: str | None, kinds: Iterable[str]
-) -> list[tuple[NodeKey, AskId]]:
+) -> list[NodeKey]:
     """The passages of these kinds about an asset as a whole (`part` None) or about one of its parts."""
     condition = "p.part IS NULL" if part is None else "p.part = $part"
     rows = store.query(
         f"MATCH (p:Passage) WHERE p.asset = $asset AND {condition} AND p.kind IN $kinds"
-        " RETURN p.id AS id, p.ask AS ask ORDER BY p.id",
+        " RETURN p.id AS id ORDER BY id",
         {"asset": asset, "kinds": sorted(kinds), **({} if part is None else {"part": part})},
     ).rows
-    return [(NodeKey(label="Passage", id=str(id_)), str(ask)) for id_, ask in rows]
+    return [NodeKey(label="Passage", id=str(id_)) for (id_,) in rows]
 
 
 def orphan_sensors(store: GraphStore) -> list[NodeKey]:

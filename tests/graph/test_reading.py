@@ -44,6 +44,7 @@ def test_the_stages_see_the_source_rows_alone(pump_and_hidden: GraphStore):
             aliases=("Pumps",),
             family="pumps",
             category="Rotating",
+            role="source",
         )
     ]
     assert reading.sensors_of(store, "pump") == [
@@ -58,8 +59,8 @@ def test_the_stages_see_the_source_rows_alone(pump_and_hidden: GraphStore):
         ("vibration", "brd"): reading.Relevance(label="Yes", origin="table", reason="")
     }
     assert reading.parts_of(store, "pump") == [
-        reading.Part(label="Component", id="pump.ring", name="O-ring"),
-        reading.Part(label="Subunit", id="pump.seal", name="Seal system"),
+        reading.Part(label="Component", id="pump.ring", name="O-ring", within="Seal system"),
+        reading.Part(label="Subunit", id="pump.seal", name="Seal system", within=""),
     ]
     assert [passage.id for passage in reading.passages(store)] == ["p1"]
 
@@ -97,14 +98,13 @@ def test_passages_come_whole_by_id_in_pages(store: GraphStore, monkeypatch: pyte
         node(
             "Passage", f"p{i}", kind="odd" if i % 2 else "even", text=f"t{i}", asset="pump" if i < 6 else "fan",
             parents=["a", "b"], sources=["x.csv!A1"], ask="q", prompt="n", prompt_version="1", teacher="t",
-            split="train", role="source",
+            role="source",
         )
         for i in range(9)
     )  # fmt: skip
     store.merge(Subgraph(nodes=nodes))
     assert [p.text for p in reading.passages(store)] == [f"t{i}" for i in range(9)]
-    assert [p.id for p in reading.passages(store, asset="pump", kind="odd")] == ["p1", "p3", "p5"]
-    assert next(reading.passages(store, asset="fan")) == reading.StoredPassage(
+    assert list(reading.passages(store))[6] == reading.StoredPassage(
         id="p6", kind="even", text="t6", asset="fan", part="", sensor="", failure_mode="", parents=("a", "b"),
-        sources=("x.csv!A1",), ask="q", prompt="n", prompt_version="1", teacher="t", split="train",
+        sources=("x.csv!A1",), ask="q", prompt="n", prompt_version="1", teacher="t",
     )  # fmt: skip
