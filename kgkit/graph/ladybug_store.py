@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kgkit.errors import KgkitError
 from kgkit.graph import check
-from kgkit.graph.cypher import check_reads_only
+from kgkit.graph.cypher import check_parameters, check_reads_only
 from kgkit.graph.ladybug_file import execute, open_to_read, open_to_write, rows_of
 from kgkit.graph.store import Rows
 from kgkit.records import Edge, EdgeKey, Node, NodeKey, Subgraph, Value
@@ -67,6 +67,7 @@ class LadybugStore:
         """See GraphStore.query."""
         if not write:
             check_reads_only(cypher)
+        check_parameters(cypher, parameters or {})
         with self._connection() as connection, _transaction(connection, read_only=not write):
             result = execute(connection, cypher, dict(parameters or {}))
             columns = tuple(result.get_column_names())

@@ -6,14 +6,20 @@ lost connection, this store after a commit whose answer was lost; since it only 
 
 import contextlib
 import logging
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from kgkit.errors import KgkitError, ServiceError, UsageError
+from kgkit.errors import KgkitError
 from kgkit.graph import check
-from kgkit.graph.cypher import check_reads_only
+from kgkit.graph.cypher import check_parameters, check_reads_only
+from kgkit.graph.neo4j_database import (
+    check_owner,
+    explained,
+    make_schema,
+    parameters_explained,
+    shown_address,
+    stamp,
+)
 from kgkit.graph.store import Rows
 from kgkit.records import Edge, EdgeKey, Node, NodeKey, Subgraph, Value
 from kgkit.schemas import graph_spec
@@ -36,22 +42,18 @@ class Neo4jStore:
 
         Raises ServiceError when the server does not answer or refuses the user, UsageError when the
         database holds another workspace's graph or nodes that kgkit did not write. With `read_only`
-        nothing is stamped and the server refuses every write.
+        nothing is made or stamped and the server refuses every write.
         """
         import neo4j
 
-        self.uri = uri
+        self.uri = shown_address(uri, database=settings.neo4j_database)
         self._database = settings.neo4j_database
         self._read_only = read_only
         self._write_mode = neo4j.READ_ACCESS if read_only else neo4j.WRITE_ACCESS
-        if "@" in urlsplit(uri).netloc:
-            raise UsageError(
-                "a store URI holds no user or password; set NEO4J_USERNAME and NEO4J_PASSWORD instead"
-            )
         # The driver logs what it raises; without a handler Python would print it twice.
         logging.getLogger("neo4j").addHandler(logging.NullHandler())
         password = settings.neo4j_password
-        with _explained(uri, user=settings.neo4j_username):
+        with explained(self.uri, user=settings.neo4j_username):
             self._driver = neo4j.GraphDatabase.driver(
                 uri,
                 auth=(settings.neo4j_username, password.get_secret_value() if password else ""),
@@ -62,10 +64,12 @@ class Neo4jStore:
         self._user = settings.neo4j_username
         try:
             with self._session(neo4j.READ_ACCESS) as session:
-                session.run("RETURN 1").consume()
+                holder = check_owner(session, owner, uri=self.uri)
             if not read_only:
-                self._make_schema()
-                self._claim(owner)
+                with self._session(neo4j.WRITE_ACCESS) as session:
+                    make_schema(session)
+                    if holder != owner:
+                        stamp(session, owner)
         except BaseException:
             self.close()
             raise
@@ -116,6 +120,7 @@ class Neo4jStore:
 
         if not write:
             check_reads_only(cypher)
+        check_parameters(cypher, parameters or {})
 
         def work(transaction: "neo4j.ManagedTransaction") -> Rows:
             result = transaction.run(cypher, dict(parameters or {}))
@@ -123,7 +128,10 @@ class Neo4jStore:
             rows = tuple(tuple(_plain(cell) for cell in record.values()) for record in result)
             return Rows(columns=columns, rows=rows)
 
-        with self._session(self._write_mode if write else neo4j.READ_ACCESS) as session:
+        with (
+            parameters_explained(),
+            self._session(self._write_mode if write else neo4j.READ_ACCESS) as session,
+        ):
             if write and not self._read_only:
                 return session.execute_write(work)
             return session.execute_read(work)
@@ -187,7 +195,7 @@ class Neo4jStore:
     @contextlib.contextmanager
     def _session(self, mode: str) -> Iterator["neo4j.Session"]:
         with (
-            _explained(self.uri, user=self._user, database=self._database),
+            explained(self.uri, user=self._user, database=self._database),
             self._driver.session(database=self._database, default_access_mode=mode) as session,
         ):
             yield session
@@ -208,100 +216,6 @@ class Neo4jStore:
                         raise
                 else:
                     return
-
-    def _make_schema(self) -> None:
-        wanted = schema_statements()
-        with self._session(self._write_mode) as session:
-            shown = [
-                *session.run("SHOW CONSTRAINTS YIELD name RETURN name"),
-                *session.run("SHOW INDEXES YIELD name RETURN name"),
-            ]
-            there = {record["name"] for record in shown}
-            missing = [statement for name, statement in wanted.items() if name not in there]
-            for statement in missing:
-                session.run(statement).consume()
-            if missing:
-                session.run("CALL db.awaitIndexes(300)").consume()
-
-    def _claim(self, owner: str) -> None:
-        """Stamp the database as `owner`'s, unless it holds what someone else wrote."""
-        with self._session(self._write_mode) as session:
-            found = session.run(
-                "MATCH (m:KgkitMeta {id: 'kgkit'}) RETURN m.workspace AS owner"
-            ).single()
-            if found is not None and found["owner"] == owner:
-                return
-            for label in sorted(graph_spec().nodes):
-                if session.run(f"MATCH (n:`{label}`) RETURN 1 LIMIT 1").single() is None:
-                    continue
-                holder = (
-                    f"the graph of workspace {found['owner']}"
-                    if found
-                    else f"{label} nodes of its own"
-                )
-                raise UsageError(
-                    f"{self.uri}: database {self._database} holds {holder}, which this workspace "
-                    f"({owner}) would overwrite; use that workspace, another server or NEO4J_DATABASE, "
-                    f"or empty it first in Neo4j Browser"
-                )
-            session.run(
-                "MERGE (m:KgkitMeta {id: 'kgkit'}) "
-                "SET m.workspace = $owner, m.version = $version, m.state = ''",
-                owner=owner,
-                version=graph_spec().version,
-            ).consume()
-
-
-def schema_statements() -> dict[str, str]:
-    """CREATE CONSTRAINT per label and CREATE INDEX per relationship key of schemas/graph.yaml, by name."""
-    spec = graph_spec()
-    statements = {}
-    for label in ["KgkitMeta", *sorted(spec.nodes)]:
-        name = f"kgkit_{_snake(label)}_id"
-        statements[name] = (
-            f"CREATE CONSTRAINT {name} IF NOT EXISTS FOR (n:`{label}`) REQUIRE n.id IS UNIQUE"
-        )
-    for type_, relationship in sorted(spec.relationships.items()):
-        for key in sorted(relationship.key):
-            name = f"kgkit_{type_.lower()}_{key}"
-            statements[name] = (
-                f"CREATE INDEX {name} IF NOT EXISTS FOR ()-[r:`{type_}`]-() ON (r.`{key}`)"
-            )
-    return statements
-
-
-def _snake(label: str) -> str:
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", label).lower()
-
-
-@contextlib.contextmanager
-def _explained(uri: str, *, user: str, database: str = "") -> Iterator[None]:
-    """Turn the driver's errors into ours."""
-    from neo4j import exceptions
-
-    try:
-        yield
-    except exceptions.AuthError as error:
-        raise ServiceError(
-            f"{uri} refuses user {user}: set NEO4J_USERNAME and NEO4J_PASSWORD to what the server knows"
-        ) from error
-    except exceptions.Neo4jError as error:
-        if str(error.code).startswith("Neo.ClientError.Database"):
-            raise ServiceError(
-                f"{uri} has no database {database}; set NEO4J_DATABASE to one of its own"
-            ) from error
-        if str(error.code).startswith(("Neo.ClientError.Security", "Neo.TransientError")):
-            raise ServiceError(f"{uri}: {_first_line(error.message)}; try again") from error
-        raise KgkitError(
-            f"query: {_first_line(error.message)}; check the statement and its parameters"
-        ) from error
-    except exceptions.ConfigurationError as error:
-        raise UsageError(f"store {uri}: {_first_line(error)}; write neo4j://host:7687") from error
-    except (exceptions.DriverError, OSError) as error:
-        raise ServiceError(
-            f"{uri} does not answer ({_first_line(error)}); start the server (`make neo4j` runs one "
-            "on this machine) or check the address"
-        ) from error
 
 
 def _merge_nodes(transaction: "neo4j.ManagedTransaction", batch: check.NodeBatch) -> None:
@@ -443,7 +357,3 @@ def _plain(cell: Any) -> object:  # noqa: ANN401 - whatever the database gives
 
 def _plain_map(items: Mapping[str, Any]) -> dict[str, object]:
     return {str(name): _plain(value) for name, value in items.items()}
-
-
-def _first_line(error: object) -> str:
-    return (str(error).strip().splitlines() or ["unknown error"])[0]

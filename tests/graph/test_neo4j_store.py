@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from kgkit.errors import KgkitError, ServiceError, UsageError
-from kgkit.graph.neo4j_store import schema_statements
+from kgkit.graph.neo4j_database import schema_statements, shown_address
 from kgkit.graph.open import open_store
 from kgkit.records import Subgraph
 from kgkit.settings import Settings
@@ -113,8 +113,11 @@ def test_another_workspace_does_not_overwrite_the_first_ones_graph(open_neo4j: O
     before = list(first.dump())
     with pytest.raises(UsageError, match=f"holds the graph of workspace {OWNER}.*NEO4J_DATABASE"):
         open_neo4j(owner="another")
-    assert list(open_neo4j(owner="another", read_only=True).dump()) == before
+    with pytest.raises(UsageError, match=f"holds the graph of workspace {OWNER}"):
+        open_neo4j(owner="another", read_only=True)
+    assert list(first.dump()) == before
     first.clear()
+    assert list(open_neo4j(owner="another", read_only=True).dump()) == []
     first.set_state("of the first")
     second = open_neo4j(owner="another")
     assert second.state() == ""
@@ -128,8 +131,9 @@ def test_nodes_that_kgkit_did_not_write_are_left_alone(open_neo4j: Open):
     store = open_neo4j()
     store.query("MATCH (m:KgkitMeta) DELETE m", write=True)
     store.query("CREATE (:Asset {name: 'mine'}), (:Person {name: 'me'})", write=True)
-    with pytest.raises(UsageError, match="holds Asset nodes of its own"):
-        open_neo4j()
+    for read_only in (False, True):
+        with pytest.raises(UsageError, match="holds Asset nodes of its own"):
+            open_neo4j(read_only=read_only)
     store.query("MATCH (a:Asset) DELETE a", write=True)
     again = open_neo4j()
     again.merge(pump())
@@ -196,3 +200,27 @@ def test_a_wrong_address_says_what_to_do(
     with pytest.raises(error, match=words) as caught:
         open_store(uri, workspace=tmp_path, owner=OWNER, settings=Settings())
     assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("uri", "database", "shown"),
+    [
+        ("bolt://Host", "neo4j", "bolt://host:7687"),
+        ("bolt://host:7687/", "Neo4j", "bolt://host:7687"),
+        ("NEO4J+S://host:9", "plants", "neo4j+s://host:9/plants"),
+        ("neo4j://[::1]?policy=eu", "neo4j", "neo4j://[::1]:7687?policy=eu"),
+    ],
+)
+def test_an_address_has_one_spelling(uri: str, database: str, shown: str):
+    assert shown_address(uri, database=database) == shown
+
+
+def test_a_database_in_the_address_is_refused_since_the_driver_would_ignore_it():
+    with pytest.raises(UsageError, match="set NEO4J_DATABASE=plants instead"):
+        shown_address("bolt://host:7687/plants", database="neo4j")
+
+
+@pytest.mark.parametrize("uri", ["bolt://host:port", "bolt://", "bolt://[::1"])
+def test_what_is_no_address_is_refused(uri: str):
+    with pytest.raises(UsageError, match="write neo4j://host:7687"):
+        shown_address(uri, database="neo4j")

@@ -1,13 +1,15 @@
 """The laws of a graph store, on both stores."""
 
 import re
+from datetime import date
+from typing import Any
 
 import pytest
 
 from kgkit.errors import KgkitError, UsageError
 from kgkit.graph.dump import dump_lines, dump_sha256
 from kgkit.graph.store import GraphStore
-from kgkit.records import Edge, EdgeKey, Node, Subgraph, canonical_json
+from kgkit.records import Edge, EdgeKey, Node, Subgraph, Value, canonical_json
 from tests.graph.conftest import Open
 from tests.graph.graphs import edge, key, node, pump
 
@@ -293,6 +295,38 @@ def test_a_wrong_query_says_what_the_database_says(store: GraphStore):
     with pytest.raises(KgkitError, match="query: ") as caught:
         store.query("MATCH (a:Asset RETURN a")
     assert not isinstance(caught.value, UsageError)
+
+
+BAD_PARAMETERS = {
+    "mixed types": [1, "a"],
+    "an object": object(),
+    "too large": 2**70,
+    "half a character": "\udc80",
+    "a set": {1, 2},
+    "mixed maps": [{"a": 1}, {"b": 2}],
+}
+
+
+@pytest.mark.parametrize("what", BAD_PARAMETERS)
+def test_a_parameter_is_taken_as_it_is_or_refused_in_one_line(store: GraphStore, what: str):
+    value: Any = BAD_PARAMETERS[what]
+    try:
+        said: object = store.query("RETURN $x AS x", {"x": value}).rows
+    except KgkitError as error:
+        said = str(error)
+    lines = said.splitlines() if isinstance(said, str) else []
+    assert said == ((value,),) or (len(lines) == 1 and lines[0].startswith("query: "))
+
+
+@pytest.mark.parametrize("given", [{}, {"y": 1}])
+def test_a_parameter_without_a_value_is_named(store: GraphStore, given: dict[str, Value]):
+    with pytest.raises(UsageError, match=r"parameter \$x has no value; add --param x="):
+        store.query("RETURN $x AS x, '$z' AS text", given)
+
+
+def test_a_date_is_a_parameter_like_another(store: GraphStore):
+    day: Any = date(2024, 2, 29)
+    assert store.query("RETURN $x AS x", {"x": day}).rows == (("2024-02-29",),)
 
 
 def test_more_rows_than_a_batch_holds(store: GraphStore, monkeypatch: pytest.MonkeyPatch):
