@@ -10,9 +10,11 @@ from kgkit.teacher.limits import Clock
 from kgkit.teacher.protocol import TeacherError
 
 
-def make_ask(n: int = 0, *, text: str = "", schema=None, **sampling) -> Ask:
+def make_ask(
+    n: int = 0, *, text: str = "", schema=None, stage: str = "describe", **sampling
+) -> Ask:
     return Ask(
-        stage="describe",
+        stage=stage,
         prompt="describe-pair",
         prompt_version="1",
         messages=(

@@ -7,7 +7,7 @@ import pytest
 
 from kgkit.errors import KgkitError
 from kgkit.records import Failure, TokenLogprobs
-from kgkit.teacher.ledger import Ledger, Outcome, StageCounts
+from kgkit.teacher.ledger import Ledger, Outcome, StageTotals
 from tests.teacher.parts import make_ask, make_reply
 
 
@@ -26,8 +26,16 @@ def test_what_is_recorded_comes_back_equal(ledger):
     assert ledger.ask(ask.id) == ask
     assert ledger.reply(ask.id) == reply
     assert ledger.replies([ask.id, "unknown"]) == {ask.id: reply}
-    assert list(ledger.asks(asset="pump", stage="describe", sensor="vibration")) == [ask]
-    assert list(ledger.asks(asset="pump", sensor="speed")) == []
+    assert list(ledger.asks(asset="pump")) == [ask]
+    assert list(ledger.asks(asset="fan")) == []
+
+
+def test_known_are_the_asks_that_have_a_reply(ledger):
+    asks = [make_ask(i) for i in range(1200)]
+    ledger.record([(ask, make_reply(ask)) for ask in asks[:1000]])
+    ledger.record([(asks[1000], Failure(ask_id=asks[1000].id, kind="timeout", message="why"))])
+    assert ledger.known(ask.id for ask in asks) == {ask.id for ask in asks[:1000]}
+    assert ledger.known([]) == set()
 
 
 def test_the_first_reply_stays(ledger):
@@ -43,12 +51,10 @@ def test_a_failure_is_replaced_by_what_came_later(ledger):
     ask = make_ask()
     for kind in ("timeout", "malformed"):
         ledger.record([(ask, Failure(ask_id=ask.id, kind=kind, message="why"))])
-    assert list(ledger.failures()) == [
-        ("describe", Failure(ask_id=ask.id, kind="malformed", message="why"))
-    ]
+    assert ledger.counts()[0].failed == {"malformed": 1}
     assert ledger.reply(ask.id) is None
     ledger.record([(ask, make_reply(ask))])
-    assert list(ledger.failures()) == []
+    assert ledger.counts()[0].failed == {}
 
 
 def test_outcomes_are_replaced_and_counted(ledger):
@@ -62,9 +68,9 @@ def test_outcomes_are_replaced_and_counted(ledger):
         Outcome(ask_id=asks[2].id, status="rejected", reason="echo"),
     ]
     ledger.replace_outcomes("describe", "pump", rows)
-    assert list(ledger.outcomes("describe", "pump")) == sorted(rows, key=lambda row: row.ask_id)
+    ledger.replace_outcomes("describe", "fan", [])
     assert ledger.counts() == [
-        StageCounts(
+        StageTotals(
             stage="describe",
             asked=4,
             replied=3,
@@ -75,6 +81,23 @@ def test_outcomes_are_replaced_and_counted(ledger):
             tokens_out=30,
         )
     ]
+
+
+def test_outcomes_of_a_withdrawn_scope_are_dropped_in_every_stage(ledger):
+    asks = [make_ask(i, stage=stage) for i, stage in enumerate(("describe", "link"))]
+    ledger.record([(ask, make_reply(ask)) for ask in asks])
+    for ask in asks:
+        ledger.replace_outcomes(ask.stage, "pump", [Outcome(ask_id=ask.id, status="accepted")])
+        ledger.replace_outcomes(ask.stage, "fan", [Outcome(ask_id="other", status="accepted")])
+    assert [totals.accepted for totals in ledger.counts()] == [2, 2]
+    ledger.drop_outcomes("pump")
+    assert [totals.accepted for totals in ledger.counts()] == [1, 1]
+
+
+def test_our_own_mistake_is_not_blamed_on_the_file(ledger):
+    twice = [Outcome(ask_id="same", status="accepted")] * 2
+    with pytest.raises(sqlite3.IntegrityError):
+        ledger.replace_outcomes("describe", "pump", twice)
 
 
 def test_runs_and_meta_are_kept(ledger):
