@@ -6,7 +6,7 @@ at most the calls in flight, never a finished one.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -120,6 +120,7 @@ class Asker:
 
     async def __aexit__(self, *_: object) -> None:
         self._end("interrupted")
+        self._stop_pulling()
         if self._open:
             await asyncio.wait(self._open.values())
         others = [task for task in (self._watcher, self._outage) if task is not None]
@@ -129,12 +130,12 @@ class Asker:
         self._writer.close()
 
     async def answers(
-        self, asks: Iterable[Ask] | AsyncIterable[Ask]
+        self, asks: Iterable[Ask]
     ) -> AsyncGenerator[tuple[Ask, Reply | Failure], None]:
         """Every ask with its end, in any order; `asks` is pulled as slots come free.
 
-        Ends early, without the remaining asks, after `stop`; a spent budget leaves out those that the
-        ledger does not hold. What was planned and never came out was not asked.
+        After `stop` or with a spent budget nothing is sent, and only what the ledger holds still comes
+        out. What was planned and never came out was not asked.
         Raises ServiceError when the service refuses for good or stays away, KgkitError when the ledger
         cannot be written; everything yielded before is safe.
         """
@@ -142,7 +143,7 @@ class Asker:
         puller = asyncio.create_task(self._pull(asks, caller))
         puller.add_done_callback(caller.pulled)
         self._pullers.add(puller)
-        if self.ended:
+        if self.ended == "failed":
             puller.cancel()
         try:
             while (found := await caller.results.get()) is not None:
@@ -162,27 +163,46 @@ class Asker:
 
     # --- pulling ----------------------------------------------------------------------------------
 
-    async def _pull(self, asks: Iterable[Ask] | AsyncIterable[Ask], caller: _Caller) -> None:
-        if isinstance(asks, AsyncIterable):
-            async for ask in asks:  # one by one: the next ask may depend on this one's reply
-                await self._pass_on([ask], caller)
-            return
+    async def _pull(self, asks: Iterable[Ask], caller: _Caller) -> None:
         rest, size = iter(asks), _LOOKUP_FIRST
         while batch := list(islice(rest, size)):
-            all_cached = await self._pass_on(batch, caller)
-            size = min(_LOOKUP_MOST, size * 2) if all_cached else _LOOKUP_FIRST
+            fast = await self._pass_on(batch, caller)
+            size = min(_LOOKUP_MOST, size * 2) if fast else _LOOKUP_FIRST
             await asyncio.sleep(0)
 
     async def _pass_on(self, batch: list[Ask], caller: _Caller) -> bool:
-        cached = self._ledger.replies([ask.id for ask in batch])
-        for ask in batch:
+        """Launch `batch` or answer it from the ledger. Whether that was done without sending anything."""
+        sending = self._sending
+        left = await self._pass_on_known(batch, caller)
+        sent = 0
+        refused = []
+        for ask in left:
             await caller.window.acquire()
-            reply = cached.get(ask.id)
-            if reply is not None:
-                self._from_ledger(ask, reply, caller)
-            elif not await self._launch(ask, caller):
+            if await self._launch(ask, caller):
+                sent += 1
+            else:
                 caller.window.release()
-        return len(cached) == len(batch)
+                refused.append(ask)
+        if sending and refused:  # others may have been answered since the ledger was looked into
+            await self._pass_on_known(refused, caller)
+        return sent == 0
+
+    async def _pass_on_known(self, batch: list[Ask], caller: _Caller) -> list[Ask]:
+        """Pass on what the ledger holds of `batch`; the rest."""
+        cached = self._ledger.replies([ask.id for ask in batch])
+        left = []
+        for ask in batch:
+            reply = cached.get(ask.id)
+            if reply is None:
+                left.append(ask)
+                continue
+            await caller.window.acquire()
+            self._from_ledger(ask, reply, caller)
+        return left
+
+    @property
+    def _sending(self) -> bool:
+        return not (self.ended or self.budget.exhausted)
 
     def _from_ledger(self, ask: Ask, reply: Reply, caller: _Caller) -> None:
         self._on_event(Event(kind="cached", ask=ask))
@@ -191,7 +211,7 @@ class Asker:
     async def _launch(self, ask: Ask, caller: _Caller) -> bool:
         task = self._open.get(ask.id)
         if task is None:
-            if self.budget.exhausted or not await self._limiter.acquire():
+            if not (self._sending and await self._limiter.acquire()):
                 return False
             # Another caller may have asked the same while this one waited for its slot.
             task = self._open.get(ask.id)
@@ -313,7 +333,7 @@ class Asker:
             silent = self._service.fell_silent(
                 now=self._clock.now(),
                 oldest_sent_at=next(iter(self._flights.values())).sent_at,
-                silence_s=self._policy.silence_s,
+                silence_s=self._teacher.silence_s,
             )
             if silent:
                 self._sit_out()
@@ -362,11 +382,15 @@ class Asker:
         self._ending.set()
         self._limiter.end()
         self.budget.close()
-        for puller in self._pullers:
-            puller.cancel()
+        if how == "failed":
+            self._stop_pulling()
         drain_s = self._policy.drain_s if how == "interrupted" else 0.0
         asyncio.get_running_loop().call_later(self._clock.real_s(drain_s), self._cut_off)
         self._on_event(Event(kind="stopped", reason=how))
+
+    def _stop_pulling(self) -> None:
+        for puller in self._pullers:
+            puller.cancel()
 
     def _cut_off(self) -> None:
         now = asyncio.get_running_loop().time()

@@ -1,7 +1,7 @@
 """Asks an OpenAI-compatible server (vLLM, Ollama, LM Studio, hosted ones) through the openai SDK.
 
 Replies are kept raw and trusted in nothing: what is no chat completion is `malformed`. Only the configured
-address is spoken to (redirects are refused), and the key never reaches an error, a log or a reply.
+address is spoken to (redirects are refused), and the key never reaches an error or a log.
 """
 
 import asyncio
@@ -38,6 +38,8 @@ _TELLTALES = [
     for name in ("Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Version", "Async")
 ] + ["x-stainless-retry-count", "x-stainless-read-timeout"]
 """Headers of the SDK about this machine: nobody asked to send them."""
+_SHORTEST_SECRET = 8
+"""Characters of a key worth hiding: `none`, `EMPTY` and the like are words, not secrets."""
 _FATAL = ("unauthorized", "payment", "not_found")
 _RETRYABLE = ("rate_limited", "server_error", "timeout", "connection", "malformed")
 
@@ -58,8 +60,10 @@ class EndpointTeacher:
     """The model `facts.model` behind `base_url` (as in `http://127.0.0.1:8000/v1`).
 
     `timeout_s` bounds one call from the moment it is sent to its last byte. Raises UsageError if
-    `base_url` is no http(s) address.
+    `base_url` is no http(s) address or carries a user, a password or a query.
     """
+
+    silence_s = 120.0
 
     def __init__(
         self,
@@ -85,7 +89,8 @@ class EndpointTeacher:
         """Send one ask. Raises TeacherError."""
         started = time.perf_counter()
         raw = await self._line.send("/chat/completions", self._body(ask))
-        return read_reply(ask, raw, seconds=round(time.perf_counter() - started, 4))
+        seconds = round(time.perf_counter() - started, 4)
+        return read_reply(ask, raw, seconds=seconds, secrets=self._line.secrets)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -109,15 +114,25 @@ class EndpointTeacher:
 
 
 def printable_url(base_url: str) -> str:
-    """`base_url` without user, password and query, safe to print. Raises UsageError if it is no URL."""
-    parts = urlsplit(base_url)
+    """`base_url` as it is used and printed: without a fragment and a last slash.
+
+    Raises UsageError, which repeats nothing secret, if it is no http(s) address or carries user or query.
+    """
+    wanted = "--teacher: an endpoint is http(s)://host:port/v1"
+    try:
+        parts = urlsplit(base_url)
+        port = parts.port
+    except ValueError:
+        raise UsageError(f"{wanted}; this address has a host or a port that is none") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError(f"{wanted}; this address has another scheme or no host")
+    if "@" in parts.netloc or parts.query:
         raise UsageError(
-            f"--teacher {parts.scheme or base_url}: an endpoint is http(s)://host:port/v1"
+            f"{wanted}, without user, password and query; give the key in OPENAI_API_KEY instead"
         )
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    port = f":{parts.port}" if parts.port else ""
-    return urlunsplit((parts.scheme, host + port, parts.path.rstrip("/"), "", ""))
+    shown = f"{host}:{port}" if port else host
+    return urlunsplit((parts.scheme, shown, parts.path.rstrip("/"), "", ""))
 
 
 class Line:
@@ -131,11 +146,12 @@ class Line:
         import openai
 
         self.url = printable_url(base_url)
-        self._secrets = _secrets(base_url, api_key)
+        self.secrets = [api_key] if api_key and len(api_key) >= _SHORTEST_SECRET else []
+        self._closed = False
         self._timeout_s = timeout_s
         timeout = openai.Timeout(timeout_s, connect=min(30.0, timeout_s))
         self._client = openai.AsyncOpenAI(
-            base_url=base_url,
+            base_url=self.url,
             api_key=api_key or "none",
             max_retries=0,
             timeout=timeout,
@@ -152,29 +168,37 @@ class Line:
         import openai
 
         raw = openai.HttpxBinaryResponseContent
+        if self._closed:
+            raise _closed()
         try:
             async with asyncio.timeout(self._timeout_s):
                 if body is None:
                     answer = await self._client.get(path, cast_to=raw)
                 else:
                     answer = await self._client.post(path, cast_to=raw, body=body)
-            return _without(self._secrets, answer.content)
+            return bytes(answer.content)
         except TimeoutError:
             said = f"no answer within {self._timeout_s:g} s"
             raise TeacherError("timeout", said, retryable=True) from None
         except openai.APIStatusError as error:
-            raise _status_error(error, self._secrets) from None
+            raise _status_error(error, self.secrets) from None
         except (openai.OpenAIError, aiohttp.ClientError, OSError) as error:
-            raise _connection_error(error, self._secrets) from None
+            raise _connection_error(error, self.secrets) from None
+        except RuntimeError:  # what a closed client raises
+            if self._closed:
+                raise _closed() from None
+            raise
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections. What is asked afterwards is refused."""
+        self._closed = True
         await self._client.close()
 
 
-def _secrets(base_url: str, api_key: str | None) -> list[str]:
-    parts = urlsplit(base_url)
-    return [secret for secret in (api_key, parts.password, parts.query) if secret]
+def _closed() -> TeacherError:
+    return TeacherError(
+        "connection", "the connections were closed before", retryable=False, fatal=True
+    )
 
 
 def _status_error(error: Any, secrets: list[str]) -> TeacherError:  # noqa: ANN401
@@ -235,14 +259,8 @@ def one_line(text: str, secrets: list[str]) -> str:
     return text if len(text) <= 300 else text[:299] + "…"
 
 
-def _without(secrets: list[str], raw: bytes) -> bytes:
-    for secret in secrets:
-        raw = raw.replace(secret.encode(), b"***")
-    return raw
-
-
-def read_reply(ask: Ask, raw: bytes, *, seconds: float) -> Reply:
-    """Read a chat completion. Raises TeacherError `malformed` if it is none."""
+def read_reply(ask: Ask, raw: bytes, *, seconds: float, secrets: list[str]) -> Reply:
+    """Read a chat completion; its text stays as it is. Raises TeacherError `malformed` if it is none."""
     try:
         data = json.loads(raw)
         choice = data["choices"][0]
@@ -254,7 +272,7 @@ def read_reply(ask: Ask, raw: bytes, *, seconds: float) -> Reply:
         logprobs = _logprobs(choice.get("logprobs")) if ask.sampling.top_logprobs else ()
         model = str(data.get("model") or ask.model)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
-        start = one_line(raw[:400].decode("utf-8", "replace"), [])
+        start = one_line(raw[:4096].decode("utf-8", "replace"), secrets)
         raise TeacherError(
             "malformed", f"HTTP 200 with no chat completion in it: {start!r}", retryable=True
         ) from None

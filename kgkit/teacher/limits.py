@@ -30,8 +30,6 @@ class Policy:
     """Tries per ask, counting only those that failed while the service was answering others."""
     backoff_first_s: float = 0.5
     backoff_max_s: float = 60.0
-    silence_s: float = 120.0
-    """No reply for this long (or ten times the 99th percentile, if longer) with calls in flight: an outage."""
     patience_s: float = 600.0
     """How long an outage is sat out before the run stops, resumable."""
     drain_s: float = 10.0

@@ -57,6 +57,7 @@ class LocalTeacher:
     structured = False
     logprobs = True
     concurrency = 2 * BATCH
+    silence_s = 1800.0  # one batch on a slow CPU, loading included
 
     def __init__(self, model: str | Path, *, cache_dir: Path) -> None:
         require_local("the local teacher")

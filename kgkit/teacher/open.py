@@ -1,6 +1,7 @@
 """Turn a teacher's URI into an open Teacher: `reference`, `local:NAME-or-DIR` or `http(s)://host/v1`."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import asdict
 
@@ -21,16 +22,21 @@ def open_teacher(
     runs. Raises UsageError (unknown URI), ServiceError (endpoint not reachable), KgkitError (local model).
     """
     if uri == REFERENCE:
-        return ReferenceTeacher(facts())
+        return _Reference(facts())
     if uri.startswith("local:"):
         from kgkit.teacher.local import LocalTeacher
 
         return LocalTeacher(uri.removeprefix("local:"), cache_dir=settings.cache_dir)
-    if uri.startswith(("http://", "https://")):
+    if uri.lower().startswith(("http:", "https:")):
         return _endpoint(uri, model=model, settings=settings, ledger=ledger)
+    shown = f" {uri}" if re.fullmatch(r"[\w-]+", uri) else ""  # an address may hold a password
     raise UsageError(
-        f"teacher {uri} is unknown; use reference, local:smollm2, local:DIR or http://host:port/v1 with --model"
+        f"--teacher{shown} is unknown; use reference, local:smollm2, local:DIR or http://host:port/v1 with --model"
     )
+
+
+class _Reference(ReferenceTeacher):
+    silence_s = 120.0
 
 
 def _endpoint(uri: str, *, model: str, settings: Settings, ledger: Ledger) -> Teacher:

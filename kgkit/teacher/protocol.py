@@ -56,6 +56,8 @@ class Teacher(Protocol):
     """Whether it gives log probabilities when `sampling.top_logprobs` > 0."""
     concurrency: int
     """How many asks it is well served with at once."""
+    silence_s: float
+    """How long it may answer nothing with calls in flight before that is taken for an outage."""
 
     def identity(self, subject: Subject) -> str:
         """The `Ask.model` for an ask about `subject`: everything about this teacher that can change a reply."""

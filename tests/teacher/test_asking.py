@@ -121,41 +121,71 @@ def test_callers_share_one_limit_and_asks_are_pulled_lazily(ledger):
 
 def test_a_slow_caller_holds_the_pulling_back(ledger):
     pulled = []
+    many = asyncio.Event()
 
     def asks():
         for i in range(20_000):
             pulled.append(i)
+            if i == 1000:
+                many.set()
             yield make_ask(i)
 
     async def go():
         async with Asker(ScriptedTeacher(concurrency=64), ledger) as asker:
             answers = asker.answers(asks())
             await anext(answers)
-            for _ in range(50):
-                await asyncio.sleep(0.01)
-            assert 1000 < len(pulled) < 1100
+            await many.wait()
+            for _ in range(1000):  # many times what it takes to pull a hundred more
+                await asyncio.sleep(0)
+            assert len(pulled) < 1100
             await answers.aclose()
 
     asyncio.run(go())
 
 
-def test_asks_may_depend_on_replies(ledger):
+@pytest.mark.parametrize("how", ["stopped before", "stopped on the way", "budget"])
+def test_what_the_ledger_holds_comes_out_after_the_end_and_nothing_is_sent(ledger, how):
+    asks = [make_ask(i) for i in range(2000)]
+    held = asks[::2]
+    ledger.record([(ask, make_reply(ask)) for ask in held])
+    teacher = ScriptedTeacher(concurrency=4)
+
     async def go():
-        replied: asyncio.Queue[None] = asyncio.Queue()
+        found = []
+        budget = Budget(max_calls=20 if how == "budget" else None)
+        async with Asker(teacher, ledger, budget=budget) as asker:
+            if how == "stopped before":
+                asker.stop()
+            async for ask, _ in asker.answers(asks):
+                found.append(ask.id)
+                if how == "stopped on the way" and len(found) == 30:
+                    asker.stop()
+        return found
 
-        async def asks():
-            for i in range(5):
-                yield make_ask(i)
-                await replied.get()
+    found = asyncio.run(go())
+    assert {ask.id for ask in held} <= set(found)
+    assert sorted(found) == sorted([ask.id for ask in held] + teacher.calls)
+    assert len(teacher.calls) <= {"stopped before": 0, "budget": 20}.get(how, 60)
 
-        seen = []
-        async with Asker(ScriptedTeacher(), ledger) as asker:
-            async for ask, _ in asker.answers(asks()):
-                seen.append(ask.id)
-                replied.put_nowait(None)
-        assert seen == [make_ask(i).id for i in range(5)]
 
-    asyncio.run(go())
+def test_a_teacher_that_is_slow_by_nature_is_not_cut_off(ledger):
+    """Silent for 1,000 s of the clock: an outage for one, the usual for the other."""
+
+    def run(silence_s):
+        clock = FastClock(factor=2000)
+
+        async def slow():
+            await asyncio.sleep(clock.real_s(1000))
+
+        teacher = ScriptedTeacher(lambda ask, tries: slow() if tries == 1 else None)
+        teacher.silence_s = silence_s
+        kinds: list[str] = []
+        collect(teacher, ledger, [make_ask(int(silence_s))], clock=clock,
+                on_event=lambda event: kinds.append(event.kind))  # fmt: skip
+        return "waiting" in kinds
+
+    assert run(120.0)
+    assert not run(1800.0)
 
 
 def test_an_error_while_planning_is_raised_and_what_was_asked_is_kept(ledger):
@@ -324,20 +354,25 @@ def test_stop_drains_what_is_in_flight_and_ends_the_iteration(ledger, at):
 
 def test_stop_does_not_wait_for_a_call_that_hangs_nor_for_a_backoff(ledger):
     async def go():
-        async def hang():
-            await asyncio.sleep(3600)
-
+        clock = FastClock(100)
         waiting = make_ask(0).id
 
         def script(ask, tries):
-            return error("rate_limited", retry_after_s=1e6) if ask.id == waiting else hang()
+            return (
+                error("rate_limited", retry_after_s=1e6)
+                if ask.id == waiting
+                else asyncio.Event().wait()
+            )
 
-        loop = asyncio.get_running_loop()
-        async with Asker(ScriptedTeacher(script), ledger, clock=FastClock(100)) as asker:
-            loop.call_later(0.05, asker.stop)
-            started = loop.time()
-            assert [found async for found in asker.answers(make_ask(i) for i in range(20))] == []
-            assert loop.time() - started < 0.05 + 10 / 100 + 0.2
+        def see(event):
+            if event.kind == "sent" and len(teacher.calls) >= 8:
+                asyncio.get_running_loop().call_soon(asker.stop)
+
+        teacher = ScriptedTeacher(script)
+        async with Asker(teacher, ledger, clock=clock, on_event=see) as asker:
+            asks = (make_ask(i) for i in range(20))
+            assert [found async for found in asker.answers(asks)] == []
+        assert clock.now() <= 15
 
     asyncio.run(go())
 
