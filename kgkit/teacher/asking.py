@@ -7,15 +7,15 @@ at most the calls in flight, never a finished one.
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
-from kgkit.errors import KgkitError, ServiceError
+from kgkit.errors import ServiceError
 from kgkit.records import Ask, Failure, Reply
 from kgkit.teacher.budget import Budget
+from kgkit.teacher.group_commit import Writer
 from kgkit.teacher.ledger import Ledger
 from kgkit.teacher.limits import Clock, Limiter, Policy
 from kgkit.teacher.outage import Service
@@ -110,7 +110,7 @@ class Asker:
         self._pullers: set[asyncio.Task[None]] = set()
         self._error: BaseException | None = None
         self._ending = asyncio.Event()
-        self._writer = _Writer(ledger)
+        self._writer = Writer(ledger)
         self._watcher: asyncio.Task[None] | None = None
         self._outage: asyncio.Task[None] | None = None
 
@@ -412,47 +412,3 @@ class _Flight:
 
     sent_at: float
     cut: asyncio.Timeout
-
-
-@dataclass(slots=True)
-class _Writer:
-    """Group commit: whatever ended while the last transaction was written goes into the next one."""
-
-    ledger: Ledger
-    _waiting: list[tuple[Ask, Reply | Failure, "asyncio.Future[None]"]] = field(
-        default_factory=list
-    )
-    _task: "asyncio.Task[None] | None" = None
-    _thread: ThreadPoolExecutor = field(
-        default_factory=lambda: ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
-    )
-
-    async def record(self, ask: Ask, end: Reply | Failure) -> None:
-        """Returns when `end` is on the disk."""
-        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((ask, end, written))
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._write())
-        await written
-
-    async def _write(self) -> None:
-        loop = asyncio.get_running_loop()
-        while self._waiting:
-            batch, self._waiting = self._waiting, []
-            rows = [(ask, end) for ask, end, _ in batch]
-            outcome: KgkitError | None = None
-            try:
-                commit = self.ledger.begin(rows)
-                await loop.run_in_executor(self._thread, commit)
-            except KgkitError as error:
-                outcome = error
-            for _, _, written in batch:
-                if written.done():
-                    continue
-                if outcome is not None:
-                    written.set_exception(outcome)
-                else:
-                    written.set_result(None)
-
-    def close(self) -> None:
-        self._thread.shutdown(wait=True)

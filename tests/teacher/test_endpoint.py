@@ -17,6 +17,7 @@ from kgkit.teacher.ledger import Ledger
 from kgkit.teacher.open import open_teacher
 from kgkit.teacher.probe import probe
 from kgkit.teacher.protocol import TeacherError
+from kgkit.teacher.reference import Facts
 from kgkit.teacher.retry_after import retry_after_s
 from tests.fault_server import Behaviour, FaultServer
 from tests.teacher.parts import FastClock, make_ask
@@ -297,7 +298,13 @@ def test_an_address_is_printed_as_it_is_used():
 )  # fmt: skip
 def test_secrets_do_not_belong_in_the_address_and_are_not_repeated(tmp_path, uri):
     with Ledger.open(tmp_path / "l.sqlite") as ledger, pytest.raises(UsageError) as caught:
-        open_teacher(uri, model="", settings=read_settings(), ledger=ledger, facts=lambda: None)
+        open_teacher(
+            uri,
+            model="",
+            settings=read_settings(),
+            ledger=ledger,
+            facts=lambda: Facts(assets={}, training=frozenset()),
+        )
     assert "SECRET" not in str(caught.value)
     if uri.lower().startswith("http") and "abc" not in uri:
         assert "OPENAI_API_KEY" in str(caught.value)
