@@ -85,7 +85,7 @@ def test_a_commit_whose_answer_is_lost_is_done_exactly_once(
             owner=OWNER,
             settings=neo4j_settings,
         )
-        proxy.left = 3
+        proxy.left = 2
         store.merge(pump())
         assert proxy.left == 0
         store.close()
