@@ -122,8 +122,11 @@ def read_workspace_tables(workspace: Workspace) -> TableReading:
     return TableReading(files=tuple(files))
 
 
-def record_scope(ledger: Ledger, scope: Scope, profile: Profile) -> None:
-    """Note that `scope` is expanded with this teacher, so that it can be made again. The last one counts."""
+def record_scope(ledger: Ledger, scope: Scope, profile: Profile) -> bool:
+    """Note that `scope` is expanded with this teacher, so that it can be made again; whether that is new.
+
+    The last one counts.
+    """
     kept: dict[str, object] = {"name": profile.name}
     if profile.name != REFERENCE:
         model = profile.identity(Subject(asset=scope.asset))
@@ -134,8 +137,10 @@ def record_scope(ledger: Ledger, scope: Scope, profile: Profile) -> None:
         "options": asdict(replace(scope.options, depth=1)),
         "profile": kept,
     }
-    if ledger.meta(_SCOPE + scope.key.id) != value:
-        ledger.set_meta(_SCOPE + scope.key.id, value)
+    if ledger.meta(_SCOPE + scope.key.id) == value:
+        return False
+    ledger.set_meta(_SCOPE + scope.key.id, value)
+    return True
 
 
 def bring_up_to_date(derivation: Derivation) -> Changes | None:
@@ -157,9 +162,13 @@ def is_up_to_date(derivation: Derivation) -> bool:
 
 
 def begin_change(derivation: Derivation) -> None:
-    """Say that the ledger is about to say more: until `end_change` no store counts as up to date."""
-    revision = derivation.ledger.meta("revision")
+    """Say that the graph is about to change: until `end_change` it does not count as up to date."""
     derivation.graph.set_state("")
+
+
+def ledger_grows(derivation: Derivation) -> None:
+    """Say that the ledger is about to say more: graphs in other stores are behind from now on."""
+    revision = derivation.ledger.meta("revision")
     derivation.ledger.set_meta("revision", (revision if isinstance(revision, int) else 0) + 1)
 
 
@@ -299,11 +308,13 @@ def take(
     paths: dict[str, Path] = {}
     for file in read.files:
         origin = f"starter:{file.name}" if starter else str(file.path.resolve())
-        name = free_name(file.name, origin, tables.values())
+        known = [table.name for table in tables.values() if table.origin == origin]
+        name = known[0] if known else free_name(file.name, origin, tables.values())
         tables[name] = LoadedTable(
             name=name,
             origin=origin,
             sha256=file.sha256,
+            found=", ".join(dict.fromkeys(sheet.layout for sheet in file.sheets if sheet.layout)),
             layout=layout,
             role=role,
             sheet=sheet,

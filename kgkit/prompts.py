@@ -87,8 +87,9 @@ def check_prompts() -> list[str]:
 
 
 def _parse(path: Path) -> Prompt:
-    head, separator, body = content.text_of(path).removeprefix("---\n").partition("\n---\n")
-    if not separator:
+    start, opening, rest = content.text_of(path).partition("---\n")
+    head, separator, body = rest.partition("\n---\n")
+    if start or not opening or not separator:
         raise ContentError(f"{path}: no front matter; start the file with --- and end it with ---")
     front = content.parse_yaml(path, head, _FrontMatter)
     try:

@@ -140,26 +140,14 @@ def expand_assets(
     `on_rejects` is told how many replies each stage did not accept. Raises ServiceError when the teacher refuses or
     stays away: everything answered before is kept.
     """
-    ledger, keep = derivation.ledger, derive.outcomes_to(derivation.ledger)
-    cached: Counter[str] = Counter()
-
-    def note(event: Event) -> None:
-        if (
-            event.kind == "cached"
-            and event.ask is not None
-            and event.ask.sampling.number < SECOND_TRY
-        ):
-            cached[event.ask.stage] += 1
-        on_event(event)
-
-    def on_stage(scope: Scope, stage: Stage, run: StageRun) -> None:
-        keep(scope, stage, run)
-        on_rejects(sum(run.counts.rejected.values()))
-        if stage.name == "discover":
-            derive.record_scope(ledger, scope, teacher)
+    hooks = _Hooks(derivation=derivation, teacher=teacher, on_event=on_event, on_rejects=on_rejects)
+    ledger = derivation.ledger
 
     async def run() -> tuple[Expansion, str | None]:
-        async with _closing(teacher), Asker(teacher, ledger, budget=budget, on_event=note) as asker:
+        async with (
+            _closing(teacher),
+            Asker(teacher, ledger, budget=budget, on_event=hooks.event) as asker,
+        ):
             with _stopped_by_signals(asker.stop):
                 expansion = await expand(
                     scopes,
@@ -167,7 +155,7 @@ def expand_assets(
                     graph=derivation.graph,
                     profile=teacher,
                     answers=asker,
-                    on_stage=on_stage,
+                    on_stage=hooks.stage,
                     stopped=lambda: asker.ended is not None or budget.exhausted,
                 )
             return expansion, asker.ended
@@ -179,7 +167,7 @@ def expand_assets(
     expansion, ended = asyncio.run(run())
     derive.end_change(derivation)
     for name, counts in expansion.stages.items():
-        counts.cached = cached[name]
+        counts.cached = hooks.cached[name]
     held = reading.counts(derivation.graph)
     report = RunReport(
         teacher=teacher.name,
@@ -196,6 +184,41 @@ def expand_assets(
     )
     ledger.finish_run(run_id, report.as_json())
     return report
+
+
+@dataclass(slots=True, kw_only=True)
+class _Hooks:
+    """What is noted while a run goes on."""
+
+    derivation: Derivation
+    teacher: Teacher
+    on_event: Callable[[Event], None]
+    on_rejects: Callable[[int], None]
+    cached: Counter[str] = field(default_factory=Counter)
+    grown: bool = False
+
+    def event(self, event: Event) -> None:
+        """Count first tries that the ledger held; other stores are behind from the first call on."""
+        if (
+            event.kind == "cached"
+            and event.ask is not None
+            and event.ask.sampling.number < SECOND_TRY
+        ):
+            self.cached[event.ask.stage] += 1
+        self._grow(event.kind == "sent")
+        self.on_event(event)
+
+    def stage(self, scope: Scope, stage: Stage, run: StageRun) -> None:
+        """Keep what became of a stage's replies; record the scope once its discovery has an end."""
+        derive.outcomes_to(self.derivation.ledger)(scope, stage, run)
+        self.on_rejects(sum(run.counts.rejected.values()))
+        if stage.name == "discover":
+            self._grow(derive.record_scope(self.derivation.ledger, scope, self.teacher))
+
+    def _grow(self, grows: bool) -> None:  # noqa: FBT001 - one thing, private
+        if grows and not self.grown:
+            self.grown = True
+            derive.ledger_grows(self.derivation)
 
 
 def plan_expansion(

@@ -36,11 +36,15 @@ class Choices:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedTable:
-    """One table of the workspace: `name` as it is cited, `origin` where it came from, and how it was read."""
+    """One table of the workspace: `name` as it is cited, `origin` where it came from, and how it was read.
+
+    `layout` is what the user said, None if nothing; `found` names the layouts of its sheets.
+    """
 
     name: str
     origin: str
     sha256: str
+    found: str
     layout: str | None
     role: Role | None
     sheet: str | None
@@ -53,6 +57,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
+            os.chmod(name, 0o666 & ~_umask())  # noqa: PTH101 - mkstemp makes files for one user alone
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -65,6 +70,12 @@ def write_atomically(path: Path, data: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 class Workspace:

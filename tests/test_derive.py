@@ -209,9 +209,10 @@ def test_a_load_that_was_cut_off_and_taken_back_leaves_nothing(
     def dies(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched:
         patched.setattr(derive, "_replay", dies)
-        derive.bring_up_to_date(derivation)
+        with pytest.raises(KeyboardInterrupt):
+            derive.bring_up_to_date(derivation)
     assert dump_sha256(derivation.graph) != before
     derive.remove_table(derivation, "filter.csv")
     derive.bring_up_to_date(derivation)
@@ -223,13 +224,15 @@ def test_an_edited_split_takes_effect_at_the_next_load(tmp_path: Path) -> None:
     table = matrix_file(tmp_path, name="compressor.csv")
     kgkit("content", "copy", mine, workspace=work)
     env = {"KGKIT_CONTENT": str(mine)}
-    kgkit("load", table, workspace=work, **env)
-    assert "held out" in kgkit("expand", "--asset", "compressor", workspace=work, code=2, **env).err
+    kgkit("load", table, workspace=work, env=env)
+    assert (
+        "held out" in kgkit("expand", "--asset", "compressor", workspace=work, code=2, env=env).err
+    )
     splits = mine / "corpora" / "splits.yaml"
     splits.write_text(
         splits.read_text().replace("held_out: [compressors, electric-generators]", "held_out: []")
     )
-    report = kgkit("expand", "--asset", "compressor", "--json", workspace=work, **env).json
+    report = kgkit("expand", "--asset", "compressor", "--json", workspace=work, env=env).json
     assert report["passages"] > 0
 
 

@@ -297,11 +297,11 @@ def test_content_can_be_copied_edited_and_checked(tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     kgkit("content", "copy", mine, workspace=tmp_path / "w")
     assert kgkit(
-        "content", "check", "--json", workspace=tmp_path, KGKIT_CONTENT=str(mine)
+        "content", "check", "--json", workspace=tmp_path, env={"KGKIT_CONTENT": str(mine)}
     ).json == {"findings": []}
     prompt = mine / "prompts" / "link-relevance.jinja"
     prompt.write_text(prompt.read_text().replace("{{ sensor }}", "{{ sensr }}"))
-    result = kgkit("content", "check", workspace=tmp_path, code=3, KGKIT_CONTENT=str(mine))
+    result = kgkit("content", "check", workspace=tmp_path, code=3, env={"KGKIT_CONTENT": str(mine)})
     assert "sensr" in result.out
 
 
@@ -312,7 +312,13 @@ def test_a_changed_prompt_makes_only_its_own_asks_new(starter: Path, tmp_path: P
     prompt = mine / "prompts" / "describe-asset-sensor.jinja"
     prompt.write_text(prompt.read_text().replace("80 to 160 words", "90 to 160 words"))
     plan = kgkit(
-        "plan", "expand", "--asset", "pump", "--json", workspace=starter, KGKIT_CONTENT=str(mine)
+        "plan",
+        "expand",
+        "--asset",
+        "pump",
+        "--json",
+        workspace=starter,
+        env={"KGKIT_CONTENT": str(mine)},
     ).json
     new = {name: asks["planned"] - asks["cached"] for name, asks in plan["asks"].items()}
     assert new == {"discover": 0, "link": 0, "describe": 10}

@@ -11,6 +11,7 @@ def table(name: str, origin: str, sha256: str = "") -> LoadedTable:
         name=name,
         origin=origin,
         sha256=sha256,
+        found="",
         layout=None,
         role="source",
         sheet=None,

@@ -6,9 +6,25 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from kgkit.cli.output import hint, print_json, print_table, say, say_changes
+from kgkit.cli.output import (
+    counted,
+    hint,
+    hint_next,
+    print_json,
+    print_table,
+    reasons,
+    say,
+    say_changes,
+)
 from kgkit.cli.progress import progress
-from kgkit.cli.session import GlobalOptions, choices_in_force, options_of, remember, writing
+from kgkit.cli.session import (
+    SEE_ALSO,
+    GlobalOptions,
+    choices_in_force,
+    options_of,
+    remember,
+    writing,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,8 +55,8 @@ PriceOut = Annotated[float | None, typer.Option(help="Price per million tokens o
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    app.command()(plan)
-    app.command()(expand)
+    app.command(epilog=SEE_ALSO)(plan)
+    app.command(epilog=SEE_ALSO)(expand)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +132,7 @@ def _print_plan(
         cost = (tokens_in * price_in + tokens_out * price_out) / 1e6
     new = sum(stage.asks - stage.cached for stage in planned.values())
     seconds = runs.seconds_for(job.derivation.ledger, job.teacher, new)
+    undiscovered = runs.undiscovered(planned)
     document = {
         "teacher": job.teacher.name,
         "assets": [scope.key.id for scope in job.scopes],
@@ -128,7 +145,7 @@ def _print_plan(
         "tokens_out": tokens_out,
         "seconds": seconds,
         "cost": cost,
-        "undiscovered": runs.undiscovered(planned),
+        "undiscovered": undiscovered,
     }
     if options.json:
         print_json(document)
@@ -148,10 +165,10 @@ def _print_plan(
     say(
         f"teacher {job.teacher.name}; {new} calls to send; {time_}; cost {'unknown' if cost is None else f'{cost:.2f}'}"
     )
-    if document["undiscovered"]:
+    if undiscovered:
         hint(
             options,
-            f"sensors of {document['undiscovered']} scopes are not discovered yet: each one found adds an ask per failure mode and one of its own",
+            f"sensors of {counted(undiscovered, 'scope')} are not discovered yet: each one found adds an ask per failure mode and one of its own",
         )
 
 
@@ -230,7 +247,8 @@ def _announce(options: GlobalOptions, job: _Job, planned: "dict[str, PlannedStag
         f"{name} {stage.asks} ({stage.cached} in the ledger)" for name, stage in planned.items()
     )
     hint(
-        options, f"teacher {job.teacher.name}; {len(job.scopes)} assets; asks known so far: {asks}"
+        options,
+        f"teacher {job.teacher.name}; {counted(len(job.scopes), 'asset')}; asks known so far: {asks}",
     )
     if job.teacher.name == "reference":
         hint(
@@ -279,20 +297,24 @@ def _print_report(options: GlobalOptions, report: "RunReport") -> None:
         print_table(
             ["stage", "planned", "done", "from ledger", "rejected", "failed", "to do"],
             [
-                (name, c.planned, c.done, c.cached, _by(c.rejected), _by(c.failed), c.pending)
+                (
+                    name,
+                    c.planned,
+                    c.done,
+                    c.cached,
+                    reasons(c.rejected),
+                    reasons(c.failed),
+                    c.pending,
+                )
                 for name, c in report.stages.items()
             ],
         )
         say(
             f"teacher {report.teacher}: {report.calls} calls, {report.tokens_in} tokens in, {report.tokens_out} out; "
-            f"cost {'unknown' if report.cost is None else f'{report.cost:.2f}'}; the graph holds {report.nodes.get('Sensor', 0)} sensors, {report.edges.get('RELEVANT_TO', 0)} relevance edges, "
+            f"{'' if report.cost is None else f'cost {report.cost:.2f}; '}the graph holds {report.nodes.get('Sensor', 0)} sensors, {report.edges.get('RELEVANT_TO', 0)} relevance edges, "
             f"{report.nodes.get('Passage', 0)} passages"
         )
     if report.stopped:
         hint(options, f"stopped: {report.stopped}; run the same command again to go on")
     else:
-        hint(options, "next: kgkit export DIR, or kgkit status")
-
-
-def _by(counts: "dict[str, int]") -> str:
-    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "0"
+        hint_next(options, "export DIR", "status")

@@ -6,17 +6,17 @@ from typing import Annotated, Literal, cast
 
 import typer
 
-from kgkit.cli.output import hint, print_json, print_table, say
-from kgkit.cli.session import find_workspace, options_of, reading, writing
+from kgkit.cli.output import counted, hint, print_json, print_table, reasons, say
+from kgkit.cli.session import SEE_ALSO, find_workspace, options_of, reading, writing
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    app.command()(query)
-    app.command()(export)
-    app.command()(status)
-    app.command()(trace)
-    app.command()(rebuild)
+    app.command(epilog=SEE_ALSO)(query)
+    app.command(epilog=SEE_ALSO)(export)
+    app.command(epilog=SEE_ALSO)(status)
+    app.command(epilog=SEE_ALSO)(trace)
+    app.command(epilog=SEE_ALSO)(rebuild)
 
 
 def query(
@@ -50,7 +50,7 @@ def query(
         table.writerows(rows.rows)
     elif rows.columns:
         print_table(rows.columns, rows.rows)
-        hint(options, f"{len(rows.rows)} rows")
+        hint(options, counted(len(rows.rows), "row"))
 
 
 def _parameters(given: list[str]) -> dict[str, str | int | float | bool | list[str] | None]:
@@ -157,7 +157,7 @@ def status(context: typer.Context) -> None:
     )
     print_table(
         ["table", "layout", "role"],
-        [(t.name, t.layout or "detected", t.role) for t in found.tables],
+        [(t.name, t.layout or t.found, t.role) for t in found.tables],
     )
     print_table(
         ["asset", "side", "failure modes", "sensors", "passages"],
@@ -171,15 +171,26 @@ def status(context: typer.Context) -> None:
     if others:
         say(f"without sensors so far: {', '.join(others)}")
     print_table(
-        ["stage", "asked", "replied", "accepted", "rejected", "failed", "tokens in", "tokens out"],
+        [
+            "stage",
+            "asked",
+            "replied",
+            "accepted",
+            "rejected",
+            "not planned now",
+            "failed",
+            "tokens in",
+            "tokens out",
+        ],
         [
             (
                 s.stage,
                 s.asked,
                 s.replied,
                 s.accepted,
-                dict(s.rejected),
-                dict(s.failed),
+                reasons(s.rejected),
+                s.replied - s.accepted - sum(s.rejected.values()),
+                reasons(s.failed),
                 s.tokens_in,
                 s.tokens_out,
             )

@@ -46,6 +46,22 @@ def say(line: str) -> None:
     typer.echo(line)
 
 
+def hint_next(options: GlobalOptions, *commands: str) -> None:
+    """What to run next, with the workspace that was named."""
+    where = f" --workspace {options.workspace}" if options.workspace else ""
+    hint(options, "next: " + ", or ".join(f"kgkit {command}{where}" for command in commands))
+
+
+def counted(count: int, thing: str) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{count} {thing}{'' if count == 1 else 's'}"
+
+
+def reasons(counts: Mapping[str, int]) -> str:
+    """`no reference 27, echo 1`; `0` if there are none."""
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "0"
+
+
 def say_changes(options: GlobalOptions, changes: "Changes | None") -> None:
     """Say what bringing the graph up to date withdrew because its asks are new; nothing if nothing was."""
     if changes is not None and changes.missing:

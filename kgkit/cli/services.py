@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from kgkit.cli.output import hint, print_json, print_table, say
-from kgkit.cli.session import find_workspace, options_of
+from kgkit.cli.session import SEE_ALSO, find_workspace, options_of
 
 teacher = typer.Typer(help="Fetch weights, serve a model.", no_args_is_help=True)
 content = typer.Typer(help="Your own copy of prompts, schemas and recipes.", no_args_is_help=True)
@@ -14,7 +14,7 @@ content = typer.Typer(help="Your own copy of prompts, schemas and recipes.", no_
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    app.command()(doctor)
+    app.command(epilog=SEE_ALSO)(doctor)
     app.add_typer(teacher, name="teacher")
     app.add_typer(content, name="content")
 
@@ -54,7 +54,7 @@ def doctor(
         raise typer.Exit(1)
 
 
-@teacher.command()
+@teacher.command(epilog=SEE_ALSO)
 def pull(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="smollm2")],
@@ -75,7 +75,7 @@ def pull(
         hint(options, f"next: kgkit expand --asset pump --teacher local:{name}")
 
 
-@teacher.command()
+@teacher.command(epilog=SEE_ALSO)
 def serve(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="A pulled name or a model directory.")],
@@ -102,7 +102,7 @@ def serve(
     serve_model(name, port=port, cpu=cpu, cache_dir=read_settings().cache_dir, on_ready=ready)
 
 
-@content.command()
+@content.command(epilog=SEE_ALSO)
 def copy(
     context: typer.Context,
     folder: Annotated[
@@ -127,7 +127,7 @@ def copy(
         )
 
 
-@content.command()
+@content.command(epilog=SEE_ALSO)
 def check(context: typer.Context) -> None:
     """Check the prompts, schemas and splits in use.
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from kgkit.workspace import Choices, Workspace
 
 
+SEE_ALSO = "Before or after the command: --workspace DIR, --store URI, --teacher URI, --json, -v, -q; see kgkit --help."
+"""The last line of every command's help."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GlobalOptions:
     """The options that every command has."""

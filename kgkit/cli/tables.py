@@ -5,8 +5,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from kgkit.cli.output import hint, print_json, print_table, say, say_changes
-from kgkit.cli.session import GlobalOptions, find_workspace, options_of, writing
+from kgkit.cli.output import (
+    counted,
+    hint,
+    hint_next,
+    print_json,
+    print_table,
+    reasons,
+    say,
+    say_changes,
+)
+from kgkit.cli.session import SEE_ALSO, GlobalOptions, find_workspace, options_of, writing
 
 if TYPE_CHECKING:
     from kgkit.tables import TableReading
@@ -19,8 +28,8 @@ Sheet = Annotated[str | None, typer.Option(help="Read this sheet of a workbook a
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    app.command()(load)
-    app.command()(lint)
+    app.command(epilog=SEE_ALSO)(load)
+    app.command(epilog=SEE_ALSO)(lint)
 
 
 def load(
@@ -70,7 +79,7 @@ def load(
         else None
     )
     read_again = [one for one in (own, bundled) if one is not None]
-    with writing(options, split=split, create=True) as derivation:
+    with writing(options, split=split, create=bool(read_again)) as derivation:
         for one in read_again:
             derive.take(
                 derivation,
@@ -85,10 +94,11 @@ def load(
             derive.remove_table(derivation, name)
         changes = derive.bring_up_to_date(derivation)
         say_changes(options, changes)
+        if changes is not None:
+            _write_rejects(options, derive.read_workspace_tables(derivation.workspace))
         counts = graph_reading.counts(derivation.graph)
         example = derive.example_asset(derivation)
     rejects = [reject for one in read_again for reject in one.rejects]
-    _write_rejects(options, read_again)
     document = {
         **_files(read_again),
         "written": changes.written if changes else 0,
@@ -135,8 +145,8 @@ def _files(readings: "list[TableReading]") -> dict[str, object]:
     }
 
 
-def _write_rejects(options: GlobalOptions, readings: "list[TableReading]") -> None:
-    """rejects.csv of the workspace: what the last load did not take, and why."""
+def _write_rejects(options: GlobalOptions, reading: "TableReading") -> None:
+    """rejects.csv of the workspace: what of its tables is not in the graph, and why."""
     import csv
     import io
 
@@ -145,19 +155,10 @@ def _write_rejects(options: GlobalOptions, readings: "list[TableReading]") -> No
     text = io.StringIO()
     table = csv.writer(text)
     table.writerow(["file", "sheet", "row", "column", "severity", "reason", "text"])
-    for reading in readings:
-        for reject in reading.rejects:
-            table.writerow(
-                [
-                    reject.file,
-                    reject.sheet,
-                    reject.row,
-                    reject.column,
-                    reject.severity,
-                    reject.reason,
-                    reject.text,
-                ]
-            )
+    for one in reading.rejects:
+        table.writerow(
+            [one.file, one.sheet, one.row, one.column, one.severity, one.reason, one.text]
+        )
     write_atomically(find_workspace(options).rejects, text.getvalue().encode())
 
 
@@ -171,6 +172,17 @@ def _print_load(
     if options.json:
         print_json(document)
         return
+    _print_sheets(options, readings)
+    nodes, edges = document["nodes"], document["edges"]
+    if isinstance(nodes, dict) and isinstance(edges, dict):
+        held = ", ".join(f"{name} {count}" for name, count in nodes.items() if count)
+        say(f"graph: {sum(nodes.values())} nodes, {sum(edges.values())} edges\n  {held}".rstrip())
+    _say_rejects(options, readings)
+    if example:
+        hint_next(options, f"plan expand --asset {example}", f"expand --asset {example}")
+
+
+def _print_sheets(options: GlobalOptions, readings: "list[TableReading]") -> None:
     sheets = [sheet for reading in readings for sheet in reading.sheets]
     if sheets:
         print_table(
@@ -179,19 +191,24 @@ def _print_load(
                 (
                     s.file,
                     s.sheet.name,
-                    s.layout or f"left out: {s.why}",
+                    s.layout or "left out",
                     s.counts.seen,
                     s.counts.loaded,
                     s.counts.rejected,
-                    _reasons(s.counts.skipped),
+                    reasons(s.counts.skipped),
                 )
                 for s in sheets
             ],
         )
-    nodes, edges = document["nodes"], document["edges"]
-    if isinstance(nodes, dict) and isinstance(edges, dict):
-        say(f"graph: {sum(nodes.values())} nodes, {sum(edges.values())} edges")
-        say("  " + ", ".join(f"{name} {count}" for name, count in nodes.items() if count))
+    for s in sheets:
+        where = f"{s.file}#{s.sheet.name}" if s.sheet.name else s.file
+        if not s.layout:
+            hint(options, f"{where} left out: {s.why}")
+        elif s.unread:
+            hint(options, f"{where}: columns not read: {', '.join(s.unread)}")
+
+
+def _say_rejects(options: GlobalOptions, readings: "list[TableReading]") -> None:
     rejects = [reject for reading in readings for reject in reading.rejects]
     for reject in rejects[:20]:
         typer.echo(f"{reject.severity}: {reject}", err=True)
@@ -199,19 +216,6 @@ def _print_load(
         typer.echo(f"... and {len(rejects) - 20} more", err=True)
     if rejects:
         typer.echo(f"all of them: {find_workspace(options).rejects}", err=True)
-    if example:
-        hint(
-            options,
-            f"next: kgkit plan expand --asset {example}, then kgkit expand --asset {example}",
-        )
-
-
-def _reasons(skipped: object) -> str:
-    return (
-        ", ".join(f"{reason} {count}" for reason, count in dict(skipped).items())
-        if isinstance(skipped, dict)
-        else ""
-    )
 
 
 def lint(
@@ -244,6 +248,6 @@ def lint(
     else:
         for finding in findings:
             say(f"{finding.severity}: {finding}")
-        hint(options, f"{len(findings)} findings")
+        hint(options, counted(len(findings), "finding"))
     if any(finding.severity == "error" for finding in findings):
         raise typer.Exit(3)

@@ -7,10 +7,14 @@ from kgkit.errors import UsageError
 from kgkit.graph.store import GraphStore
 from kgkit.names import asset_id, failure_mode_id, sensor_id
 from kgkit.records import SourceRef
-from kgkit.tables import read_tables
+from kgkit.tables.read import read_file
 from kgkit.teacher.ledger import Ledger
 from kgkit.workspace import Workspace
 
+_ADDRESS = re.compile(r"(?P<file>[^#!]+)(?:#(?P<sheet>.*))?!(?P<column>[A-Z]+)(?P<row>\d+)")
+_TYPED = re.compile(
+    r"(?P<file>[^:#]+)(?:#(?P<sheet>[^:]*))?:(?P<row>\d+):(?P<column>\d+|[A-Za-z]+)"
+)
 Link = dict[str, object]
 """One step of a chain: `what` it is, its `id`, and what is known about it."""
 
@@ -92,6 +96,8 @@ def forward(cell: str, *, graph: GraphStore, ledger: Ledger, workspace: Workspac
                 )
                 if touched and (sensor or mode):
                     asks.setdefault(ask.id)
+    if len(chain) == 1:
+        chain.append({"what": "nothing", "id": "no relation of the graph rests on this cell"})
     for ask_id in asks:
         chain += _ask(ask_id, ledger, brief=True)
         made = graph.query(
@@ -206,41 +212,52 @@ def _cells(sources: list[str], workspace: Workspace) -> list[Link]:
 
 
 def _texts(sources: list[str], workspace: Workspace) -> dict[str, str]:
-    """Cell address -> its text, read from the workspace's copies."""
-    wanted = set(sources)
-    files = {re.split("[#!]", source)[0] for source in sources}
+    """Cell address -> its text as it stands in the workspace's copy."""
     found: dict[str, str] = {}
-    for table in workspace.tables():
-        if table.name not in files:
-            continue
-        path = workspace.table_path(table)
-        reading = read_tables(
-            [path], layout=table.layout, sheet=table.sheet, tiers=None, names={path: table.name}
-        )
-        for row in reading.rows():
-            for cell in row.cells.values():
-                if str(cell.source) in wanted:
-                    found[str(cell.source)] = cell.text
+    tables = {table.name: table for table in workspace.tables()}
+    by_file: dict[str, list[re.Match[str]]] = {}
+    for source in sources:
+        match = _ADDRESS.fullmatch(source)
+        if match and match["file"] in tables:
+            by_file.setdefault(match["file"], []).append(match)
+    for name, cells in by_file.items():
+        sheets = {
+            sheet.name: sheet.rows
+            for sheet in read_file(workspace.table_path(tables[name]), name=name).sheets
+        }
+        for match in cells:
+            rows, row, column = (
+                sheets.get(match["sheet"] or "", []),
+                int(match["row"]),
+                _number(match["column"]),
+            )
+            if row <= len(rows) and column <= len(rows[row - 1]):
+                found[match[0]] = rows[row - 1][column - 1]
     return found
 
 
 def _cell(cell: str, workspace: Workspace) -> str:
-    """FILE[#SHEET]:ROW:COL as the address that `sources` hold."""
-    match = re.fullmatch(
-        r"(?P<file>[^:#]+)(?:#(?P<sheet>[^:]*))?:(?P<row>\d+):(?P<column>\d+|[A-Za-z]+)", cell
-    )
+    """FILE[#SHEET]:ROW:COL, or the printed FILE[#SHEET]!B4, as the address that `sources` hold."""
+    match = _ADDRESS.fullmatch(cell) or _TYPED.fullmatch(cell)
     if match is None:
         raise UsageError(
-            f"--forward {cell}: write FILE:ROW:COL, for instance iso17359/pump.csv:5:D"
+            f"--forward {cell}: write FILE:ROW:COL or FILE#SHEET!B4, for instance iso17359/pump.csv!D5"
         )
     names = [table.name for table in workspace.tables()]
     same = [name for name in names if name == match["file"] or Path(name).name == match["file"]]
     if not same:
         raise UsageError(f"no loaded table is called {match['file']}; there are {', '.join(names)}")
-    column = int(match["column"]) if match["column"].isdigit() else _number(match["column"])
-    return str(
-        SourceRef(file=same[0], sheet=match["sheet"] or "", row=int(match["row"]), column=column)
+    path = workspace.table_path(
+        next(table for table in workspace.tables() if table.name == same[0])
     )
+    sheets = [sheet.name for sheet in read_file(path, name=same[0]).sheets]
+    sheet = match["sheet"] or (sheets[0] if len(sheets) == 1 else "")
+    if sheet not in sheets:
+        raise UsageError(
+            f"--forward {cell}: name the sheet, as in {same[0]}#{sheets[0]}!B4; there are {', '.join(sheets)}"
+        )
+    column = int(match["column"]) if match["column"].isdigit() else _number(match["column"])
+    return str(SourceRef(file=same[0], sheet=sheet, row=int(match["row"]), column=column))
 
 
 def _number(letters: str) -> int:

@@ -13,7 +13,7 @@ from kgkit.expand import checks
 from kgkit.expand.scope import Scope
 from kgkit.graph import reading, written
 from kgkit.graph.store import GraphStore
-from kgkit.names import plain, spoken
+from kgkit.names import plain
 from kgkit.records import Ask, Edge, EdgeKey, Node, NodeKey, Reply, Subgraph, Subject, digest
 from kgkit.stages import Profile, RejectReason, Settled, make_ask, union
 
@@ -56,7 +56,13 @@ class Describe:
             )
         for mode in modes.values():
             subject = Subject(asset=asset, failure_mode=mode.id)
-            yield self._ask("describe-asset-failure-mode", subject, **self._of_mode(mode))
+            yield self._ask(
+                "describe-asset-failure-mode",
+                subject,
+                causes=self.scope.speakable(mode.causes),
+                effects=self.scope.speakable(mode.effects),
+                **self._of_mode(mode),
+            )
         if self.scope.part:
             return
         for (sensor_id, mode_id), stated in sorted(reading.known_relevance(graph, asset).items()):
@@ -77,7 +83,7 @@ class Describe:
 
     def _of_mode(self, mode: reading.FailureMode) -> dict[str, object]:
         return {
-            "failure_mode": spoken(mode.name),
+            "failure_mode": mode.name,
             "description": mode.description,
             "examples": self.scope.speakable(mode.examples),
         }

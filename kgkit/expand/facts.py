@@ -6,7 +6,7 @@ from kgkit.expand.scope import Assets
 from kgkit.graph import reading
 from kgkit.graph.store import GraphStore
 from kgkit.names import spoken
-from kgkit.teacher.reference import AssetFacts, Facts
+from kgkit.teacher.reference import AssetFacts, Facts, ModeFacts
 
 
 def reference_facts(graph: GraphStore, assets: Assets) -> Facts:
@@ -33,7 +33,13 @@ def _facts(graph: GraphStore, row: reading.Asset, held_out: re.Pattern[str]) -> 
             if sensor.origin == "table" and speakable(sensor.name)
         },
         failure_modes={
-            mode.id: (spoken(mode.name), mode.description, tuple(filter(speakable, mode.examples)))
+            mode.id: ModeFacts(
+                name=mode.name,
+                description=mode.description,
+                examples=tuple(filter(speakable, mode.examples)),
+                causes=tuple(filter(speakable, mode.causes)),
+                effects=tuple(filter(speakable, mode.effects)),
+            )
             for mode in reading.failure_modes_of(graph, row.id)
             if speakable(mode.name, mode.description)
         },

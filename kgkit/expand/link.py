@@ -14,7 +14,6 @@ from kgkit.expand import checks
 from kgkit.expand.scope import Scope
 from kgkit.graph import reading, written
 from kgkit.graph.store import GraphStore
-from kgkit.names import spoken
 from kgkit.records import Ask, Edge, EdgeKey, NodeKey, Reply, Subgraph, Subject
 from kgkit.stages import BadReply, Profile, Settled, make_ask
 
@@ -48,7 +47,7 @@ class LinkRelevance:
                         variables={
                             "asset": self.scope.name,
                             "sensor": sensor.name,
-                            "failure_mode": spoken(mode.name),
+                            "failure_mode": mode.name,
                             "description": mode.description,
                             "examples": self.scope.speakable(mode.examples),
                         },

@@ -43,12 +43,14 @@ class Sensor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailureMode:
-    """A failure mode of an asset; `examples` are those given for this asset."""
+    """A failure mode of an asset; examples, causes and effects are those given for this asset."""
 
     id: str
     name: str
     description: str
     examples: tuple[str, ...]
+    causes: tuple[str, ...]
+    effects: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,16 +153,19 @@ def failure_modes_of(
     rows = _ask(
         store,
         f"MATCH (a:Asset {{id: $asset}})-[r:EXPERIENCES]->(f:FailureMode) {_where('r', role)}"
-        " RETURN f.id AS id, f.name AS name, f.description AS description, r.examples AS examples",
+        " RETURN f.id AS id, f.name AS name, f.role AS role, f.description AS description,"
+        " r.examples AS examples, r.causes AS causes, r.effects AS effects",
         {"asset": asset_id},
         role,
     )
     found = [
         FailureMode(
             id=_text(row["id"]),
-            name=_text(row["name"]),
+            name=_name(row),
             description=_text(row["description"]),
             examples=_texts(row["examples"]),
+            causes=_texts(row["causes"]),
+            effects=_texts(row["effects"]),
         )
         for row in rows
     ]

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -111,6 +111,7 @@ class Layouts:
         return self.by_name[name]
 
 
+@lru_cache(maxsize=100_000)
 def heading_form(text: str) -> str:
     """`Potential_Failure Modes (FM):` -> `potential failure mode`; accents are dropped."""
     lowered = plain(text)

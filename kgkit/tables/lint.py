@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from kgkit.errors import TableError
 from kgkit.names import asset_id, failure_mode_id, near_matches, sensor_id, slug
 from kgkit.records import Cell, Role, TableRow, column_letters
 from kgkit.tables.layouts import heading_form, read_layouts
-from kgkit.tables.reading import DEFAULT_TIERS, TableReading, read_tables
+from kgkit.tables.reading import DEFAULT_TIERS, FileReading, TableReading, expand_paths, read_tables
 from kgkit.tables.rows import SheetReading
 
 _NAMED = {
@@ -55,8 +56,25 @@ def lint(
     sheet: str | None = None,
     tiers: frozenset[str] | None = DEFAULT_TIERS,
 ) -> list[Finding]:
-    """Everything worth saying about the tables, by file, sheet, row and column. Raises as `read_tables`."""
-    return lint_reading(read_tables(paths, layout=layout, role=role, sheet=sheet, tiers=tiers))
+    """Everything worth saying about the tables, by file, sheet, row and column.
+
+    A file that cannot be read at all is one finding. Raises UsageError for a path that is not there.
+    """
+    files: list[FileReading] = []
+    unreadable: list[Finding] = []
+    for path, name in expand_paths(paths).items():
+        try:
+            one = read_tables(
+                [path], layout=layout, role=role, sheet=sheet, tiers=tiers, names={path: name}
+            )
+        except TableError as error:
+            message = str(error).removeprefix(f"{name}: ")
+            unreadable.append(
+                Finding(file=name, sheet="", row=0, column=0, severity="error", message=message)
+            )
+        else:
+            files += one.files
+    return [*unreadable, *lint_reading(TableReading(files=tuple(files)))]
 
 
 def lint_reading(reading: TableReading) -> list[Finding]:

@@ -19,6 +19,8 @@ DEFAULT_TIERS = frozenset({"A", "B"})
 """What loads when nothing is said: facts that a public source states. Tier C is general knowledge."""
 
 _SHOWN = 20
+_OWN_FILES = ("kgkit.toml", "kgkit-export.json")
+"""What tells a workspace or an export: their tables are not a user's, and a folder's walk passes by them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +135,9 @@ def _folder(folder: Path) -> dict[Path, str]:
     root = folder.resolve()
     found = {}
     for place, folders, files in os.walk(folder):
+        if Path(place) != folder and any(name in files for name in _OWN_FILES):
+            folders.clear()
+            continue
         folders.sort()
         for name in sorted(files):
             path = Path(place, name)

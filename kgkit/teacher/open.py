@@ -22,7 +22,7 @@ def open_teacher(
     runs. Raises UsageError (unknown URI), ServiceError (endpoint not reachable), KgkitError (local model).
     """
     if uri == REFERENCE:
-        return _Reference(facts())
+        return ReferenceTeacher(facts())
     if uri.startswith("local:"):
         from kgkit.teacher.local import LocalTeacher
 
@@ -33,10 +33,6 @@ def open_teacher(
     raise UsageError(
         f"--teacher{shown} is unknown; use reference, local:smollm2, local:DIR or http://host:port/v1 with --model"
     )
-
-
-class _Reference(ReferenceTeacher):
-    silence_s = 120.0
 
 
 def _endpoint(uri: str, *, model: str, settings: Settings, ledger: Ledger) -> Teacher:

@@ -6,11 +6,22 @@ empty reply with the finish reason `no_reference`, never an invention. Its name 
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from kgkit.records import Ask, Reply, Subject, digest
 
 NAME = "reference"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModeFacts:
+    """What the tables say about a failure mode of an asset."""
+
+    name: str
+    description: str
+    examples: tuple[str, ...]
+    causes: tuple[str, ...]
+    effects: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,8 +30,7 @@ class AssetFacts:
 
     name: str
     sensors: Mapping[str, str]
-    failure_modes: Mapping[str, tuple[str, str, tuple[str, ...]]]
-    """id -> (name, description, examples)"""
+    failure_modes: Mapping[str, ModeFacts]
     relevance: Mapping[tuple[str, str], bool]
     """(sensor id, failure mode id) -> ticked"""
 
@@ -44,6 +54,7 @@ class ReferenceTeacher:
     structured = True
     logprobs = False
     concurrency = 64
+    silence_s = 120.0
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
@@ -103,11 +114,13 @@ class ReferenceTeacher:
             asset.name,
             sorted(asset.sensors.items()) if sensor is None else asset.sensors.get(sensor),
             [
-                [id_, *asset.failure_modes[id_]]
+                [id_, asdict(asset.failure_modes[id_])]
                 for id_ in sorted(asset.failure_modes.keys() & modes)
             ],
             cells,
-            self._elsewhere(subject) if sensor and mode else None,
+            self._elsewhere(subject)
+            if sensor and mode and (sensor, mode) not in asset.relevance
+            else None,
         ]
 
     def _elsewhere(self, subject: Subject) -> list[tuple[str, bool]]:
@@ -134,6 +147,10 @@ class ReferenceTeacher:
         return json.dumps({"answer": "Yes" if yes else "No", "reason": basis})
 
 
+def _first_upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def _listed(names: Iterable[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     ordered = sorted(names)
@@ -144,7 +161,7 @@ def _ticked(asset: AssetFacts, *, sensor: str = "", failure_mode: str = "", yes:
     """Names at the other end of the pairs of a sensor or of a failure mode."""
     if sensor:
         return [
-            asset.failure_modes[mode][0].lower()
+            asset.failure_modes[mode].name
             for (one, mode), ticked in asset.relevance.items()
             if one == sensor and ticked is yes and mode in asset.failure_modes
         ]
@@ -177,7 +194,7 @@ def _asset_sensor(asset: AssetFacts, sensor: str) -> str:
     yes = _ticked(asset, sensor=sensor, yes=True)
     no = _ticked(asset, sensor=sensor, yes=False)
     return _sentences([
-        f"{name.capitalize()} is one of the {len(asset.sensors)} parameters that the loaded tables list for "
+        f"{_first_upper(name)} is one of the {len(asset.sensors)} parameters that the loaded tables list for "
         f"monitoring the {asset.name}.",
         f"On this equipment it helps to detect {len(yes)} of the {len(yes) + len(no)} listed failure modes: "
         f"{_listed(yes)}." if yes else "The tables link it to none of the listed failure modes.",
@@ -190,14 +207,17 @@ def _asset_sensor(asset: AssetFacts, sensor: str) -> str:
 def _asset_failure_mode(asset: AssetFacts, mode: str) -> str:
     if mode not in asset.failure_modes:
         return ""
-    name, description, examples = asset.failure_modes[mode]
+    facts = asset.failure_modes[mode]
+    name, description = facts.name, facts.description
     yes = _ticked(asset, failure_mode=mode, yes=True)
     no = _ticked(asset, failure_mode=mode, yes=False)
     return _sentences([
-        f"{name.capitalize()} is one of the {len(asset.failure_modes)} failure modes that the loaded tables list "
+        f"{_first_upper(name)} is one of the {len(asset.failure_modes)} failure modes that the loaded tables list "
         f"for the {asset.name}.",
         f"It is described as follows: {description.rstrip('.')}." if description else "",
-        f"On this equipment it is seen for instance as {_listed(examples)}." if examples else "",
+        f"On this equipment it is seen for instance as {_listed(facts.examples)}." if facts.examples else "",
+        f"Among its causes: {_listed(facts.causes)}." if facts.causes else "",
+        f"Among its effects: {_listed(facts.effects)}." if facts.effects else "",
         _those("parameter", yes) if yes else
         "The loaded tables do not say which of the monitored parameters respond to it.",
         f"No response is listed for {_listed(no)}." if no else "",
@@ -211,23 +231,24 @@ def _triple(asset: AssetFacts, sensor: str, mode: str) -> str:
         or mode not in asset.failure_modes
     ):
         return ""
-    name, description, examples = asset.failure_modes[mode]
+    facts = asset.failure_modes[mode]
+    name, description, examples = facts.name, facts.description, facts.examples
     helps = asset.relevance[sensor, mode]
     others = [
         other
         for other in _ticked(asset, failure_mode=mode, yes=True)
         if other != asset.sensors[sensor]
     ]
-    also = [other for other in _ticked(asset, sensor=sensor, yes=True) if other != name.lower()]
+    also = [other for other in _ticked(asset, sensor=sensor, yes=True) if other != name]
     verdict = "helps" if helps else "does not help"
     return _sentences([
-        f"On the {asset.name}, {asset.sensors[sensor]} {verdict} to detect {name.lower()}.",
+        f"On the {asset.name}, {asset.sensors[sensor]} {verdict} to detect {name}.",
         f"The loaded tables list {len(asset.sensors)} monitored parameters for the {asset.name}; "
         f"{_responding(len(others) + helps)} to this failure mode.",
         f"The failure mode is described as follows: {description.rstrip('.')}." if description else "",
         f"It is seen for instance as {_listed(examples)}." if examples else "",
         _those("other parameter", others) if others
-        else f"No other listed parameter of the {asset.name} responds to {name.lower()}.",
-        f"{asset.sensors[sensor].capitalize()} also responds to {_listed(also)}, so that a change of it has to be "
+        else f"No other listed parameter of the {asset.name} responds to {name}.",
+        f"{_first_upper(asset.sensors[sensor])} also responds to {_listed(also)}, so that a change of it has to be "
         "told apart by the other parameters." if also and helps else "",
     ])  # fmt: skip

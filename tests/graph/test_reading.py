@@ -52,7 +52,12 @@ def test_the_stages_see_the_source_rows_alone(pump_and_hidden: GraphStore):
     ]
     assert reading.failure_modes_of(store, "pump") == [
         reading.FailureMode(
-            id="brd", name="Breakdown", description="Serious damage", examples=("cracked shaft",)
+            id="brd",
+            name="Breakdown",
+            description="Serious damage",
+            examples=("cracked shaft",),
+            causes=(),
+            effects=(),
         )
     ]
     assert reading.known_relevance(store, "pump") == {
