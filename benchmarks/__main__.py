@@ -31,6 +31,9 @@ FIGURES: dict[str, tuple[tuple[str, tuple[str, ...], str, float], ...]] = {
         ("P10 edges/s", ("figures", "edges per second"), ">=", 25_000),
         ("P10 rows/s, 100k against 10k", ("figures", "rows/s at 100k against 10k"), ">=", 0.8),
     ),
+    "expand_all": (
+        ("P28 expand --all, more MB at 20k asks", ("mb_more",), "<=", 32),
+    ),
     "teacher_calls": (
         ("P1 calls/s against bare, C=32", ("P1 C=32", "ratio"), ">=", 0.88),
         ("P1 calls/s against bare, C=256", ("P1 C=256", "ratio"), ">=", 0.60),

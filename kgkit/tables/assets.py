@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from kgkit.tables.detect import Match
 from kgkit.tables.layouts import Layouts, heading_form
-from kgkit.tables.read import Position, Sheet
+from kgkit.tables.sheet import Position, Sheet
 
 _DASH = "[:\u2013\u2014-]"
 _ANALYSIS = (

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from kgkit.errors import TableError
 from kgkit.tables.layouts import Layouts, LayoutSpec, heading_form
-from kgkit.tables.read import Sheet
+from kgkit.tables.sheet import Sheet
 
 HEADER_WITHIN = 30
 _FIELDS_WITHIN = 200

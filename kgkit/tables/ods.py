@@ -6,7 +6,7 @@ ODS writes equal cells and rows once with a count, so a file of a kilobyte can c
 import re
 
 from kgkit.errors import TableError
-from kgkit.tables.read import MAX_CELLS, MAX_COLUMNS, Position
+from kgkit.tables.sheet import MAX_CELLS, MAX_COLUMNS, Position
 
 _TAG = re.compile(rb"<(?:[\w-]+:)?(table|table-row|table-cell|covered-table-cell)(\s[^>]*?)?(/?)>")
 _COUNT = re.compile(

@@ -5,36 +5,17 @@ suffix that says something else is refused.
 """
 
 import hashlib
-import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import date, datetime, time
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from kgkit.errors import TableError
+from kgkit.tables import texts, workbooks
+from kgkit.tables.sheet import Sheet
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 SUFFIXES = (*TEXT_SUFFIXES, ".xlsx", ".xlsm", ".xls", ".ods", ".parquet")
 MAX_BYTES = 256 * 2**20
-MAX_COLUMNS = 16_384
-MAX_CELLS = 8_000_000
-
-Position = tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sheet:
-    """One table of text cells, `rows[r][c]` with 0-based r and c from the sheet's first cell.
-
-    `anchors` sends a cell that a merge covers to the cell that holds the text (0-based). `name` is empty
-    for a file that has one unnamed table.
-    """
-
-    name: str
-    rows: list[list[str]]
-    hidden: bool = False
-    delimited: bool = False
-    anchors: Mapping[Position, Position] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +30,6 @@ class TextFile:
 
 def read_file(path: Path, *, name: str) -> TextFile:
     """The sheets of one file. Raises TableError when the file as a whole cannot be read or trusted."""
-    from kgkit.tables import texts, workbooks
-
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise TableError(
@@ -74,26 +53,6 @@ def read_file(path: Path, *, name: str) -> TextFile:
     return TextFile(name=name, sha256=sha256, assumed=assumed, sheets=tuple(sheets))
 
 
-def cell_text(value: object) -> str:
-    """A cell as text: 101.0 -> 101, dates as ISO, TRUE and FALSE, outer white space gone."""
-    if isinstance(value, str):
-        return value.strip(_BLANKS)
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "TRUE" if value else "FALSE"
-    if isinstance(value, float):
-        if math.isfinite(value) and value == int(value) and abs(value) < 1e15:
-            return str(int(value))
-        return repr(value)
-    if isinstance(value, datetime):
-        return value.isoformat(sep=" ") if value.time() != time() else value.date().isoformat()
-    if isinstance(value, date | time):
-        return value.isoformat()
-    return str(value).strip(_BLANKS)
-
-
-_BLANKS = " \t\r\n\v\f\u00a0\u200b\u2007\u202f\ufeff"
 _WORDS = {
     "text": "text",
     "zip": "a zip archive or office workbook",

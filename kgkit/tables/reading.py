@@ -12,8 +12,9 @@ from kgkit.records import Role, TableRow
 from kgkit.tables.assets import SheetAsset, sheet_asset
 from kgkit.tables.detect import Match, detect
 from kgkit.tables.layouts import Layouts, read_layouts
-from kgkit.tables.read import SUFFIXES, Sheet, TextFile, read_file
+from kgkit.tables.read import SUFFIXES, TextFile, read_file
 from kgkit.tables.rows import Counts, Reject, SheetReading, left_out, read_sheet
+from kgkit.tables.sheet import Sheet
 
 DEFAULT_TIERS = frozenset({"A", "B"})
 """What loads when nothing is said: facts that a public source states. Tier C is general knowledge."""

@@ -13,7 +13,8 @@ from kgkit.records import Cell, Role, SourceRef, TableRow, column_letters
 from kgkit.tables.assets import SheetAsset
 from kgkit.tables.detect import Match
 from kgkit.tables.layouts import Layouts
-from kgkit.tables.read import Position, Sheet, TextFile
+from kgkit.tables.read import TextFile
+from kgkit.tables.sheet import Position, Sheet
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from kgkit.errors import TableError
-from kgkit.tables.read import MAX_CELLS, MAX_COLUMNS, cell_text
+from kgkit.tables.sheet import MAX_CELLS, MAX_COLUMNS, cell_text
 
 DELIMITERS = (",", ";", "\t", "|", "^", "~", ":")
 _SAMPLE = 60

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from kgkit.errors import TableError
 from kgkit.tables.ods import Merge, search_content
-from kgkit.tables.read import MAX_CELLS, MAX_COLUMNS, Position, Sheet, cell_text
+from kgkit.tables.sheet import MAX_CELLS, MAX_COLUMNS, Position, Sheet, cell_text
 
 if TYPE_CHECKING:
     from python_calamine import CalamineSheet

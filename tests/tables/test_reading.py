@@ -12,7 +12,8 @@ import xlwt
 
 from kgkit.errors import TableError, UsageError
 from kgkit.tables import Counts, expand_paths, read_tables, starter_paths
-from kgkit.tables.read import cell_text, read_file
+from kgkit.tables.read import read_file
+from kgkit.tables.sheet import cell_text
 
 HEADINGS = ["Equipment", "Failure mode", "Example"]
 CELLS = [["Pümp", "Leak; outer", "drips, a bit"], ["Fan", "NA", 'said "no"\nthen stopped']]
