@@ -6,7 +6,7 @@ A record knows nothing of files, databases or networks; whoever needs those make
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Literal
 
 Value = str | int | float | bool | list[str] | None
@@ -172,10 +172,16 @@ class Ask:
 
     def request(self) -> dict[str, object]:
         """What is sent and what answers it: the part of the ask that its id is made of."""
+        sampling = self.sampling
         return {
-            "messages": [asdict(message) for message in self.messages],
+            "messages": [{"role": one.role, "content": one.content} for one in self.messages],
             "schema": self.schema,
-            "sampling": asdict(self.sampling),
+            "sampling": {
+                "temperature": sampling.temperature,
+                "max_tokens": sampling.max_tokens,
+                "number": sampling.number,
+                "top_logprobs": sampling.top_logprobs,
+            },
             "model": self.model,
         }
 
