@@ -94,7 +94,9 @@ def _no_other_asset(text: str, scope: Scope) -> None:
         raise BadReply("other asset", f"names {found.group(0)}, which is held out")
     own = len(scope.own_pattern.findall(text))
     counts: dict[str, int] = {}
-    for name in scope.other_pattern.findall(text):
+    for name in scope.asset_pattern.findall(text):
+        if scope.own_pattern.fullmatch(name):
+            continue
         counts[normal_form(name)] = counts.get(normal_form(name), 0) + 1
     for name, count in sorted(counts.items()):
         if count > max(own, 1):

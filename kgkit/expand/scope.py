@@ -27,7 +27,7 @@ class Scope:
     """One asset (`part` is None) or one of its parts, with all that its asks need to know of the rest.
 
     `name` is how prompts call it, `category` as the taxonomy says. The patterns find its own names, names
-    of other assets, and names of held-out assets in a text.
+    of any asset, and names of held-out assets in a text.
     """
 
     asset: str
@@ -36,7 +36,7 @@ class Scope:
     part: reading.Part | None
     options: Options
     own_pattern: re.Pattern[str]
-    other_pattern: re.Pattern[str]
+    asset_pattern: re.Pattern[str]
     held_out_pattern: re.Pattern[str]
 
     @property
@@ -69,6 +69,7 @@ class Assets:
             name: row.id for row in self.rows.values() for name in (row.name, *row.aliases)
         }
         held_out = {name for name in self._names if split.side(name) == "held_out"}
+        self._asset_pattern = names_pattern(self._names)
         self.held_out_pattern = names_pattern(held_out | set(split.held_out_names()))
 
     def find(self, typed: str) -> reading.Asset:
@@ -112,7 +113,7 @@ class Assets:
             part=None,
             options=options,
             own_pattern=names_pattern(own),
-            other_pattern=names_pattern(name for name, id_ in self._names.items() if id_ != asset),
+            asset_pattern=self._asset_pattern,
             held_out_pattern=self.held_out_pattern,
         )
 

@@ -21,7 +21,7 @@ SCOPE = Scope(
     part=None,
     options=Options(),
     own_pattern=names_pattern(["Pumps"]),
-    other_pattern=names_pattern(["Electric motors", "Valves"]),
+    asset_pattern=names_pattern(["Pumps", "Electric motors", "Valves"]),
     held_out_pattern=names_pattern(["Compressors"]),
 )
 NAMES = {"asset": "pump", "sensor": "vibration", "failure mode": "unbalance"}
