@@ -127,10 +127,9 @@ def export(
         f"{folder}: {written.checked} rows for training searched for held-out assets; left out because of one: {left_out}"
     )
     if format_ == "hf":
-        first = next(iter(written.parts))
         hint(
             options,
-            f"next: python -c \"import datasets; print(datasets.load_dataset('{folder}', '{first}'))\"",
+            f'it opens with datasets.load_dataset("{folder}", "{next(iter(written.parts))}")',
         )
 
 
