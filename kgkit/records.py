@@ -215,16 +215,3 @@ class Failure:
     ask_id: str
     kind: str
     message: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Passage:
-    """A piece of generated text and its line of descent. `split` follows the asset's family."""
-
-    id: str
-    kind: str
-    text: str
-    subject: Subject
-    ask_id: str
-    parents: tuple[str, ...] = ()
-    sources: tuple[str, ...] = ()
