@@ -57,6 +57,16 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _log_to_stderr(*, quiet: bool) -> None:
+    """Show what the rooms log, such as the building of an environment that takes minutes."""
+    import logging
+
+    level = logging.WARNING if quiet else logging.INFO
+    logging.getLogger("kgkit").setLevel(level)
+    if logging.lastResort is not None:
+        logging.lastResort.setLevel(level)
+
+
 @app.callback()
 def _global_options(
     context: typer.Context,
@@ -81,6 +91,7 @@ def _global_options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
+    _log_to_stderr(quiet=quiet)
     context.obj = GlobalOptions(
         workspace=workspace, store=store, teacher=teacher, json=json, verbose=verbose, quiet=quiet
     )
