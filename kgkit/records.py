@@ -155,6 +155,8 @@ class Ask:
     So the same ask is never sent twice, and a changed cell or prompt makes exactly the touched asks new.
     `schema` is the JSON schema of the answer, None for free text. `model` is the teacher's identity for
     this ask (a served model's name; for the reference teacher also a digest of the facts it would use).
+    `variables` are what the prompt was rendered with: the reference teacher answers from them; the ledger keeps the
+    rendered messages alone.
     """
 
     stage: str
@@ -165,6 +167,7 @@ class Ask:
     sampling: Sampling
     model: str
     subject: Subject
+    variables: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
     id: str = field(init=False, default="")
 
     def __post_init__(self) -> None:

@@ -40,9 +40,26 @@ RejectReason = Literal[
     "other asset",
     "duplicate",
     "no reference",
+    "verdict changed",
+    "too few pairs",
+    "too few entities",
+    "refers to the article",
+    "unsupported",
+    "no evidence",
 ]
 _WORTH_A_SECOND_TRY = frozenset(
-    {"empty", "truncated", "refusal", "echo", "wrong shape", "repetitive"}
+    {
+        "empty",
+        "truncated",
+        "refusal",
+        "echo",
+        "wrong shape",
+        "repetitive",
+        "verdict changed",
+        "too few pairs",
+        "too few entities",
+        "no evidence",
+    }
 )
 SECOND_TRY = 1000
 """`Sampling.number` of a second try is this much more than that of the first."""
@@ -88,10 +105,14 @@ class Answers(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """What a stage makes of all its accepted replies for one scope, and which it drops after all."""
+    """What a stage makes of all its accepted replies for one scope, and which it drops after all.
+
+    `dropped`: parts of accepted replies that are not taken (a question of several, an entity), by reason.
+    """
 
     subgraph: Subgraph
     rejected: Mapping[str, RejectReason] = field(default_factory=dict)
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
 
 class Stage(Protocol):
@@ -118,7 +139,7 @@ class StageCounts:
     """What became of a stage's asks: planned = done + rejected + failed + pending, always.
 
     `left_out`: asks that were not planned because they would name a held-out asset. `cached`: planned asks
-    that the ledger already held.
+    that the ledger already held. `dropped`: parts of replies that were done, such as one question of several.
     """
 
     planned: int = 0
@@ -128,6 +149,7 @@ class StageCounts:
     pending: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: "StageCounts") -> None:
         """Add another scope's counts."""
@@ -138,6 +160,7 @@ class StageCounts:
         self.pending += other.pending
         self.rejected.update(other.rejected)
         self.failed.update(other.failed)
+        self.dropped.update(other.dropped)
 
     def as_json(self) -> dict[str, object]:
         """The counts as the command line prints them."""
@@ -149,6 +172,7 @@ class StageCounts:
             "pending": self.pending,
             "rejected": dict(sorted(self.rejected.items())),
             "failed": dict(sorted(self.failed.items())),
+            "dropped": dict(sorted(self.dropped.items())),
         }
 
 
@@ -185,6 +209,7 @@ def make_ask(
         ),
         model=profile.identity(subject),
         subject=subject,
+        variables=variables,
     )
 
 
@@ -241,7 +266,7 @@ async def run_stage(
     settled = _settle(stage, asks, progress)
     pending = progress.pending(asks)
     if not (needs_all and (pending or progress.failed)):
-        await in_graph_thread(lambda: _write(stage, graph, settled))
+        await in_graph_thread(lambda: _write(stage, graph, settled.subgraph))
     return StageRun(
         counts=StageCounts(
             planned=len(asks),
@@ -250,6 +275,7 @@ async def run_stage(
             pending=len(pending),
             rejected=Counter(progress.rejected.values()),
             failed=Counter(progress.failed.values()),
+            dropped=Counter(settled.dropped),
         ),
         outcomes=_outcomes(asks, progress),
     )
@@ -287,7 +313,7 @@ def _second_try(ask: Ask) -> Ask:
     return replace(ask, sampling=sampling)
 
 
-def _settle(stage: Stage, asks: list[Ask], progress: _Progress) -> Subgraph:
+def _settle(stage: Stage, asks: list[Ask], progress: _Progress) -> Settled:
     """The accepted replies as one subgraph, in the order of the plan; what the stage drops becomes rejected."""
     ended = [(ask.id, progress.accepted[ask.id]) for ask in asks if ask.id in progress.accepted]
     settled = stage.settle([pair for _, pair in ended])
@@ -295,7 +321,7 @@ def _settle(stage: Stage, asks: list[Ask], progress: _Progress) -> Subgraph:
         if answered.id in settled.rejected:
             del progress.accepted[first]
             progress.rejected[first] = settled.rejected[answered.id]
-    return settled.subgraph
+    return settled
 
 
 def _write(stage: Stage, graph: GraphStore, subgraph: Subgraph) -> None:
