@@ -5,43 +5,23 @@ all end in the same graph, byte for byte. The graph itself keeps which inputs it
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, cast
 
-from kgkit import __version__, content
+from kgkit import __version__, content, replay
 from kgkit.corpora.rows import corpora_sha256
 from kgkit.errors import KgkitError, UsageError
-from kgkit.expand.facts import reference_facts
-from kgkit.expand.run import expand, withdraw
-from kgkit.expand.scope import Assets, Options, Scope, part_scope
+from kgkit.expand.scope import Assets
 from kgkit.graph import reading, written
 from kgkit.graph.build import build
 from kgkit.graph.dump import dump_sha256
 from kgkit.graph.store import GraphStore
-from kgkit.records import (
-    Ask,
-    Edge,
-    EdgeKey,
-    Failure,
-    Node,
-    NodeKey,
-    Reply,
-    Role,
-    Subgraph,
-    Subject,
-    digest,
-)
+from kgkit.records import Edge, EdgeKey, Node, NodeKey, Role, Subgraph, digest
 from kgkit.splits import Split
-from kgkit.stages import Profile, Stage, StageRun
 from kgkit.tables import FileReading, TableReading, read_tables
 from kgkit.teacher.ledger import Ledger
-from kgkit.teacher.reference import NAME as REFERENCE
-from kgkit.teacher.reference import ReferenceTeacher
 from kgkit.workspace import LoadedTable, Workspace, free_name
-
-_SCOPE = "scope/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,41 +42,13 @@ class Derivation:
 class Changes:
     """What bringing the graph up to date did: items of the table side written and removed.
 
-    `missing`: asks of earlier expansions that have no reply in the ledger, because a cell or a prompt changed.
+    `missing`: asks of earlier expansions that have no reply in the ledger, because a cell or a prompt changed or
+    because the run stopped before them.
     """
 
     written: int
     removed: int
     missing: int
-
-
-class FromLedger:
-    """Answers from the ledger alone: what was never answered stays to do."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-
-    async def answers(self, asks: Iterable[Ask]) -> AsyncIterator[tuple[Ask, Reply | Failure]]:
-        """The asks that have a reply, with it."""
-        wanted = list(asks)
-        found = self._ledger.replies(ask.id for ask in wanted)
-        for ask in wanted:
-            if ask.id in found:
-                yield ask, found[ask.id]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordedProfile:
-    """A teacher as an earlier run saw it: enough to plan the same asks without it."""
-
-    name: str
-    model: str
-    structured: bool
-    logprobs: bool
-
-    def identity(self, subject: Subject) -> str:  # noqa: ARG002 - a served model is the same for every subject
-        """The model that was served."""
-        return self.model
 
 
 def read_workspace_tables(workspace: Workspace) -> TableReading:
@@ -122,27 +74,6 @@ def read_workspace_tables(workspace: Workspace) -> TableReading:
     return TableReading(files=tuple(files))
 
 
-def record_scope(ledger: Ledger, scope: Scope, profile: Profile) -> bool:
-    """Note that `scope` is expanded with this teacher, so that it can be made again; whether that is new.
-
-    The last one counts.
-    """
-    kept: dict[str, object] = {"name": profile.name}
-    if profile.name != REFERENCE:
-        model = profile.identity(Subject(asset=scope.asset))
-        kept |= {"model": model, "structured": profile.structured, "logprobs": profile.logprobs}
-    value = {
-        "asset": scope.asset,
-        "part": scope.part_id,
-        "options": asdict(replace(scope.options, depth=1)),
-        "profile": kept,
-    }
-    if ledger.meta(_SCOPE + scope.key.id) == value:
-        return False
-    ledger.set_meta(_SCOPE + scope.key.id, value)
-    return True
-
-
 def bring_up_to_date(derivation: Derivation) -> Changes | None:
     """Make the graph equal to what tables and ledger say; None if it was so already."""
     graph, inputs = derivation.graph, _inputs(derivation)
@@ -151,7 +82,9 @@ def bring_up_to_date(derivation: Derivation) -> Changes | None:
     graph.set_state("")
     desired = build(read_workspace_tables(derivation.workspace).rows(), split=derivation.split)
     written, removed = _sync_tables(graph, desired)
-    missing = asyncio.run(_replay(derivation))
+    missing = asyncio.run(
+        replay.everything(graph=graph, ledger=derivation.ledger, assets=derivation.assets())
+    )
     graph.set_state(inputs)
     return Changes(written=written, removed=removed, missing=missing)
 
@@ -226,67 +159,6 @@ def _sync_tables(graph: GraphStore, desired: Subgraph) -> tuple[int, int]:
 
 def _present(properties: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in properties.items() if value not in (None, [])}
-
-
-async def _replay(derivation: Derivation) -> int:
-    """Make every recorded scope again from the ledger, withdraw those that may not or cannot be any more.
-
-    Returns how many asks have no reply.
-    """
-    assets, graph, ledger = derivation.assets(), derivation.graph, derivation.ledger
-    by_teacher: dict[str, tuple[dict[str, Any], list[Scope]]] = {}
-    for key, value in ledger.meta_items(_SCOPE).items():
-        recorded = cast("dict[str, Any]", value)
-        scope = _recorded_scope(recorded, graph, assets)
-        if scope is None:
-            withdraw(recorded["asset"], recorded["part"], graph=graph)
-            ledger.drop_outcomes(key.removeprefix(_SCOPE))
-        else:
-            _, scopes = by_teacher.setdefault(
-                digest(recorded["profile"]), (recorded["profile"], [])
-            )
-            scopes.append(scope)
-    missing = 0
-    for _, (profile, scopes) in sorted(by_teacher.items()):
-        expansion = await expand(
-            scopes,
-            assets=assets,
-            graph=graph,
-            profile=_recorded_profile(profile, graph, assets),
-            answers=FromLedger(ledger),
-            on_stage=outcomes_to(ledger),
-            stopped=None,
-        )
-        missing += sum(counts.pending for counts in expansion.stages.values())
-    graph.delete(nodes=written.orphan_sensors(graph))
-    return missing
-
-
-def _recorded_scope(recorded: dict[str, Any], graph: GraphStore, assets: Assets) -> Scope | None:
-    """The scope as it is today; None if its asset is held out or gone, or the part is."""
-    row = assets.rows.get(recorded["asset"])
-    if row is None or not assets.is_open(row.id):
-        return None
-    scope = assets.scope(row.id, Options(**recorded["options"]))
-    if recorded["part"] is None:
-        return scope
-    parts = [part for part in reading.parts_of(graph, row.id) if part.id == recorded["part"]]
-    return part_scope(parts[0], scope) if parts else None
-
-
-def _recorded_profile(profile: dict[str, Any], graph: GraphStore, assets: Assets) -> Profile:
-    if profile["name"] == REFERENCE:
-        return ReferenceTeacher(reference_facts(graph, assets))
-    return RecordedProfile(**profile)
-
-
-def outcomes_to(ledger: Ledger) -> Callable[[Scope, Stage, StageRun], None]:
-    """A hook that keeps each stage's outcomes in the ledger, where `status` finds them."""
-
-    def keep(scope: Scope, stage: Stage, run: StageRun) -> None:
-        ledger.replace_outcomes(stage.name, scope.key.id, run.outcomes)
-
-    return keep
 
 
 def take(

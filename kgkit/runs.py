@@ -4,28 +4,25 @@ import asyncio
 import contextlib
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from itertools import islice
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
-from kgkit import derive
+from kgkit import derive, replay
 from kgkit.derive import Derivation
 from kgkit.errors import UsageError
 from kgkit.expand.facts import reference_facts
-from kgkit.expand.run import Expansion, expand, stages_of
-from kgkit.expand.scope import Assets, Options, Scope
+from kgkit.expand.run import expand
+from kgkit.expand.scope import Options, Scope
+from kgkit.extend.options import KINDS, ExtendOptions, Kind
+from kgkit.extend.run import extend
 from kgkit.graph import reading
-from kgkit.graph.store import GraphStore
-from kgkit.records import Ask, Failure, Reply
 from kgkit.settings import Settings
-from kgkit.stages import SECOND_TRY, BadReply, Stage, StageCounts, StageRun, open_asks
+from kgkit.stages import SECOND_TRY, Stage, StageCounts, StageRun
 from kgkit.teacher.asking import Asker, Event
 from kgkit.teacher.budget import Budget
-from kgkit.teacher.ledger import Ledger
 from kgkit.teacher.open import open_teacher
 from kgkit.teacher.protocol import Teacher
-from kgkit.teacher.reference import NAME as REFERENCE
 
 
 @dataclass(slots=True, kw_only=True)
@@ -72,29 +69,6 @@ class RunReport:
         }
 
 
-@dataclass(slots=True, kw_only=True)
-class PlannedStage:
-    """What a stage would ask now: how many asks, how many of them are in the ledger; of the others tokens at most.
-
-    `left_out`: asks that would name a held-out asset.
-    """
-
-    asks: int = 0
-    cached: int = 0
-    left_out: int = 0
-    tokens_in: int = 0
-    tokens_out: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preview:
-    """One ask of a preview with what came back and the verdict on it."""
-
-    ask: Ask
-    reply: str
-    verdict: str
-
-
 def teacher_for(derivation: Derivation, *, uri: str, model: str, settings: Settings) -> Teacher:
     """The teacher that `uri` names; the reference teacher knows this graph's tables."""
     return open_teacher(
@@ -137,42 +111,119 @@ def expand_assets(
 ) -> RunReport:
     """Phase I over `scopes`. What the ledger holds is not asked again; the graph is as if never interrupted.
 
-    `on_rejects` is told how many replies each stage did not accept. Raises ServiceError when the teacher refuses or
-    stays away: everything answered before is kept.
+    What Phase II made of their documents is made again from the ledger. `on_rejects` is told how many replies each
+    stage did not accept. Raises ServiceError when the teacher refuses or stays away: everything answered before is kept.
     """
     hooks = _Hooks(derivation=derivation, teacher=teacher, on_event=on_event, on_rejects=on_rejects)
-    ledger = derivation.ledger
 
-    async def run() -> tuple[Expansion, str | None]:
+    async def work(asker: Asker) -> _Done:
+        expansion = await expand(
+            scopes,
+            assets=derivation.assets(),
+            graph=derivation.graph,
+            profile=teacher,
+            answers=asker,
+            on_stage=hooks.stage,
+            stopped=lambda: asker.ended is not None or budget.exhausted,
+        )
+        await _extensions(derivation, hooks.touched, but=set())
+        return _Done(stages=expansion.stages, cut_short=expansion.cut_short)
+
+    arguments = {"assets": [scope.asset for scope in scopes], "teacher": teacher.name}
+    return _run("expand", arguments, work, hooks=hooks, scopes=scopes, budget=budget)
+
+
+def extend_assets(
+    derivation: Derivation,
+    scopes: list[Scope],
+    *,
+    options: ExtendOptions,
+    teacher: Teacher,
+    budget: Budget,
+    on_event: Callable[[Event], None],
+    on_rejects: Callable[[int], None] = lambda _: None,
+) -> RunReport:
+    """Phase II: the kinds of `options` over the documents of the scopes' assets; see `expand_assets` for the rest."""
+    hooks = _Hooks(
+        derivation=derivation,
+        teacher=teacher,
+        on_event=on_event,
+        on_rejects=on_rejects,
+        options=options,
+    )
+
+    async def work(asker: Asker) -> _Done:
+        extension = await extend(
+            scopes,
+            options=options,
+            graph=derivation.graph,
+            profile=teacher,
+            answers=asker,
+            on_stage=hooks.stage,
+            stopped=lambda: asker.ended is not None or budget.exhausted,
+        )
+        await _extensions(derivation, hooks.touched, but=extension.ran)
+        return _Done(stages=extension.stages, cut_short=extension.cut_short)
+
+    arguments = {
+        "assets": [scope.asset for scope in scopes],
+        "kinds": options.ordered(),
+        "teacher": teacher.name,
+    }
+    return _run("extend", arguments, work, hooks=hooks, scopes=scopes, budget=budget)
+
+
+async def _extensions(derivation: Derivation, of: set[str], *, but: set[tuple[str, Kind]]) -> None:
+    """Make again what rests on passages that this run may have changed."""
+    await replay.extensions(
+        graph=derivation.graph,
+        ledger=derivation.ledger,
+        assets=derivation.assets(),
+        of=of,
+        but=but,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Done:
+    """What the work of a run came to."""
+
+    stages: dict[str, StageCounts]
+    cut_short: list[str]
+
+
+def _run(
+    command: str,
+    arguments: Mapping[str, object],
+    work: Callable[[Asker], Awaitable[_Done]],
+    *,
+    hooks: "_Hooks",
+    scopes: list[Scope],
+    budget: Budget,
+) -> RunReport:
+    """Do `work` with an asker that signals can stop; the run stands in the ledger with its report."""
+    derivation, teacher, ledger = hooks.derivation, hooks.teacher, hooks.derivation.ledger
+
+    async def run() -> tuple[_Done, str | None]:
         async with (
-            _closing(teacher),
+            closing(teacher),
             Asker(teacher, ledger, budget=budget, on_event=hooks.event) as asker,
         ):
             with _stopped_by_signals(asker.stop):
-                expansion = await expand(
-                    scopes,
-                    assets=derivation.assets(),
-                    graph=derivation.graph,
-                    profile=teacher,
-                    answers=asker,
-                    on_stage=hooks.stage,
-                    stopped=lambda: asker.ended is not None or budget.exhausted,
-                )
-            return expansion, asker.ended
+                done = await work(asker)
+            return done, asker.ended
 
-    run_id = ledger.start_run(
-        "expand", {"assets": [scope.asset for scope in scopes], "teacher": teacher.name}
-    )
+    run_id = ledger.start_run(command, arguments)
     derive.begin_change(derivation)
-    expansion, ended = asyncio.run(run())
+    done, ended = asyncio.run(run())
     derive.end_change(derivation)
-    for name, counts in expansion.stages.items():
+    for name, counts in done.stages.items():
         counts.cached = hooks.cached[name]
     held = reading.counts(derivation.graph)
     report = RunReport(
         teacher=teacher.name,
         assets=[scope.asset for scope in scopes],
-        stages=expansion.stages,
+        stages=done.stages,
         nodes=dict(held.nodes),
         edges=dict(held.edges),
         calls=budget.spent.calls,
@@ -180,7 +231,7 @@ def expand_assets(
         tokens_out=budget.spent.tokens_out,
         cost=budget.spent.cost if budget.cost_known else None,
         stopped="interrupted" if ended == "interrupted" else "budget" if budget.exhausted else None,
-        cut_short=sorted(expansion.cut_short),
+        cut_short=sorted(done.cut_short),
     )
     ledger.finish_run(run_id, report.as_json())
     return report
@@ -194,6 +245,8 @@ class _Hooks:
     teacher: Teacher
     on_event: Callable[[Event], None]
     on_rejects: Callable[[int], None]
+    options: ExtendOptions = field(default_factory=ExtendOptions)
+    touched: set[str] = field(default_factory=set)
     cached: Counter[str] = field(default_factory=Counter)
     grown: bool = False
 
@@ -209,11 +262,17 @@ class _Hooks:
         self.on_event(event)
 
     def stage(self, scope: Scope, stage: Stage, run: StageRun) -> None:
-        """Keep what became of a stage's replies; record the scope once its discovery has an end."""
-        derive.outcomes_to(self.derivation.ledger)(scope, stage, run)
+        """Keep what became of a stage's replies; record the scope once its discovery has an end, and each kind."""
+        ledger = self.derivation.ledger
+        replay.outcomes_to(ledger)(scope, stage, run)
         self.on_rejects(sum(run.counts.rejected.values()))
+        self.touched.add(scope.asset)
         if stage.name == "discover":
-            self._grow(derive.record_scope(self.derivation.ledger, scope, self.teacher))
+            self._grow(replay.record_scope(ledger, scope, self.teacher))
+        elif stage.name in KINDS:
+            self._grow(
+                replay.record_extension(ledger, scope, stage.name, self.options, self.teacher)
+            )
 
     def _grow(self, grows: bool) -> None:  # noqa: FBT001 - one thing, private
         if grows and not self.grown:
@@ -221,89 +280,13 @@ class _Hooks:
             derive.ledger_grows(self.derivation)
 
 
-def plan_expansion(
-    derivation: Derivation, scopes: Iterable[Scope], *, teacher: Teacher
-) -> dict[str, PlannedStage]:
-    """What `expand_assets` would ask as the graph stands now, by stage. Sends nothing.
-
-    Sensors that are still to be discovered are unknown, so the asks about them are not in it; nor is equipment that
-    only the teacher's answers lead to.
-    """
-    graph, assets, budget = derivation.graph, derivation.assets(), Budget()
-    planned: dict[str, PlannedStage] = {}
-    for scope in _with_parts(scopes, assets, graph):
-        for stage in stages_of(scope, teacher, assets):
-            asks, left_out = open_asks(stage, graph)
-            held = derivation.ledger.known(ask.id for ask in asks)
-            sums = planned.setdefault(stage.name, PlannedStage())
-            sums.asks += len(asks)
-            sums.cached += len(held)
-            sums.left_out += left_out
-            for ask in asks:
-                if ask.id not in held:
-                    most = budget.expected(ask)
-                    sums.tokens_in += most.tokens_in
-                    sums.tokens_out += most.tokens_out
-    return planned
-
-
-def _with_parts(scopes: Iterable[Scope], assets: Assets, graph: GraphStore) -> Iterator[Scope]:
-    """The scopes and, from depth 2 on, their parts as the graph knows them; each once."""
-    seen: set[str] = set()
-    waiting = list(scopes)
-    while waiting:
-        scope = waiting.pop(0)
-        if scope.key.id in seen:
-            continue
-        seen.add(scope.key.id)
-        yield scope
-        if scope.part is None and scope.options.depth > 1:
-            deeper = replace(scope, options=replace(scope.options, depth=scope.options.depth - 1))
-            waiting += assets.next_scopes(deeper, graph, [])
-
-
 @contextlib.asynccontextmanager
-async def _closing(teacher: Teacher) -> AsyncIterator[None]:
+async def closing(teacher: Teacher) -> AsyncIterator[None]:
+    """Close the teacher at the end of the block."""
     try:
         yield
     finally:
         await teacher.close()
-
-
-def preview(
-    derivation: Derivation, scopes: list[Scope], *, teacher: Teacher, count: int, budget: Budget
-) -> list[Preview]:
-    """Ask the first `count` asks, some of each stage, and judge the replies. The graph stays as it is."""
-    stages = [
-        (s, open_asks(s, derivation.graph)[0])
-        for scope in scopes
-        for s in stages_of(scope, teacher, derivation.assets())
-    ]
-    taking_turns = [
-        (stage, asks[place])
-        for place in range(max((len(asks) for _, asks in stages), default=0))
-        for stage, asks in stages
-        if place < len(asks)
-    ]
-    chosen = list(islice(taking_turns, count))
-    by_id = {ask.id: stage for stage, ask in chosen}
-
-    async def run() -> list[tuple[Ask, Reply | Failure]]:
-        async with _closing(teacher), Asker(teacher, derivation.ledger, budget=budget) as asker:
-            return [pair async for pair in asker.answers(ask for _, ask in chosen)]
-
-    results = {ask.id: (ask, result) for ask, result in asyncio.run(run())}
-    return [_judged(by_id[ask.id], *results[ask.id]) for _, ask in chosen if ask.id in results]
-
-
-def _judged(stage: Stage, ask: Ask, result: Reply | Failure) -> Preview:
-    if isinstance(result, Failure):
-        return Preview(ask=ask, reply="", verdict=f"failed: {result.kind}: {result.message}")
-    try:
-        stage.parse(ask, result)
-    except BadReply as bad:
-        return Preview(ask=ask, reply=result.text, verdict=f"rejected: {bad}")
-    return Preview(ask=ask, reply=result.text, verdict="accepted")
 
 
 @contextlib.contextmanager
@@ -322,17 +305,3 @@ def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
     finally:
         for number in signals:
             loop.remove_signal_handler(number)
-
-
-def seconds_for(ledger: Ledger, teacher: Teacher, calls: int) -> float | None:
-    """About how long `calls` calls take, from earlier replies; None if there are none."""
-    if teacher.name == REFERENCE or calls == 0:
-        return 0.0
-    average = ledger.average_seconds()
-    return None if average is None else calls * average / teacher.concurrency
-
-
-def undiscovered(planned: dict[str, PlannedStage]) -> int:
-    """How many scopes have no sensors from this teacher yet: what they will lead to is not in the plan."""
-    discover = planned.get("discover")
-    return discover.asks - discover.cached if discover else 0

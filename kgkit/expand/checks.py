@@ -1,22 +1,59 @@
 """Accept nothing blindly: what a reply must pass before it may enter the graph. Pure; raises BadReply."""
 
 import json
+import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from kgkit.expand.scope import Scope
-from kgkit.names import normal_form, plain
+from kgkit.names import normal_form, plain, sensor_form
 from kgkit.records import Ask, Reply
 from kgkit.stages import BadReply
 
 MIN_WORDS = 30
 """A knowledge document has at least this many words."""
 _ECHO_WORDS = 12
+_LOOP_WORDS = 16
+_MAX_NAME_WORDS = 8
+_MOST_ALIKE = 6
+"""Names of one list that may differ in their numbers alone: `bearing 1 temperature` to `bearing 6 temperature`."""
 _REFUSAL = re.compile(
     r"^\W*(?:i\W?m sorry|sorry,|i (?:can(?:not|\Wt)|am unable|do not have)|as an? (?:ai|language model)|unfortunately, i)",
     re.IGNORECASE,
 )
 _WORD = re.compile(r"\w+")
+_LETTERS = re.compile(r"[^\W\d_]+")
+_INTRODUCTION = re.compile(
+    r"^\W*(?:sure|certainly|of course|absolutely|okay)\b|^\W*here(?: is|\Ws| are)\b|^\W*this (?:is an? (?:\w+ )?)?paragraph\b|^[^.!?\n]{0,120}:\s*\n",
+    re.IGNORECASE,
+)
+_LIST_LINE = re.compile(
+    r"^(?:#{1,6} |[-*\u2022] |\d{1,2}[.)] |\*\*[^*]+\*\*:?\s*$|[^.!?:]{1,40}:(?: |$))"
+)
+_STUTTER = re.compile(r"\b([^\W\d_]+(?: [^\W\d_]+){0,2}) \1\b")
+_NO_NAMES = frozenset(
+    [
+        "sensor",
+        "transducer",
+        "transmitter",
+        "measurement",
+        "monitoring",
+        "parameter",
+        "measured parameter",
+        "device",
+        "instrument",
+        "name",
+        "none",
+        "n a",
+        "not applicable",
+        "unknown",
+        "other",
+        "etc",
+    ]
+)
+_STEM = 5
+"""Letters by which two words of a reason and a prompt are taken for the same: detect, detected, detection."""
 
 
 def usable_text(ask: Ask, reply: Reply) -> str:
@@ -46,22 +83,102 @@ def json_answer(text: str) -> dict[str, object]:
     return answer
 
 
+def sensor_names(ask: Ask, names: Iterable[str], scope: Scope) -> list[str]:
+    """Those of `names` that can name a sensor: no equipment, nothing held out, no word for a sensor alone, no debris.
+
+    Debris is what a list decays into: rows of numbers, stuttered words, one name counted up. Raises BadReply
+    `repetitive` where more than half of the list is debris.
+    """
+    listed = list(names)
+    shapes = Counter(re.sub(r"\d+", "#", form) for form in {sensor_form(name) for name in listed})
+    whole = [name for name in listed if not _is_debris(name, shapes)]
+    if 2 * len(whole) < len(listed):
+        raise BadReply(
+            "repetitive", f"{len(listed) - len(whole)} of {len(listed)} names are debris"
+        )
+    most = _longest(ask, "sensors", "items")
+    return [name for name in whole if len(name) < most and _can_name_a_sensor(name, scope)]
+
+
+def reason_given(ask: Ask, text: str, scope: Scope) -> str:
+    """The reason of a decision on one line: whole, with a word of its own, not in circles, naming nothing held out."""
+    reason = " ".join(text.split())
+    words = _WORD.findall(plain(reason))
+    if len(words) < 3:
+        raise BadReply("too short", "no reason given")
+    if len(text) >= _longest(ask, "reason") and reason[-1] not in ".!?":
+        raise BadReply("truncated", "the reason ends where the schema cuts it off")
+    if _repeats(words):
+        raise BadReply("repetitive")
+    asked = {
+        word[:_STEM] for message in ask.messages for word in _WORD.findall(plain(message.content))
+    }
+    if all(len(word) <= 3 or word[:_STEM] in asked for word in words):
+        raise BadReply("echo", "the reason has no word that the question does not have")
+    if found := scope.held_out_pattern.search(reason):
+        raise BadReply("other asset", f"names {found.group(0)}, which is held out")
+    return reason
+
+
 def paragraph(ask: Ask, reply: Reply, scope: Scope, names: Mapping[str, str]) -> str:
     """A knowledge document: a usable text of MIN_WORDS words or more that speaks of `names` and of no other asset.
 
     `names` maps what the passage is about (asset, sensor, failure mode) to the name it must use.
     """
-    text = " ".join(usable_text(ask, reply).split())
+    written = usable_text(ask, reply)
+    _is_one_paragraph(written, ask)
+    text = " ".join(written.split())
+    speaks(text, scope, names)
+    return text
+
+
+def speaks(
+    text: str, scope: Scope, names: Mapping[str, str], *, min_words: int = MIN_WORDS
+) -> None:
+    """Raise BadReply unless the text has `min_words`, goes not in circles, speaks of `names` and of no other asset."""
     words = _WORD.findall(plain(text))
-    if len(words) < MIN_WORDS:
-        raise BadReply("too short", f"{len(words)} words, at least {MIN_WORDS} are wanted")
+    if len(words) < min_words:
+        raise BadReply("too short", f"{len(words)} words, at least {min_words} are wanted")
     if _repeats(words):
         raise BadReply("repetitive")
     for what, name in names.items():
         if not _speaks_of(name, words):
             raise BadReply("subject missing", f"{what} {name}")
     _no_other_asset(text, scope)
-    return text
+
+
+def _is_debris(name: str, shapes: Mapping[str, int]) -> bool:
+    """`shapes` counts forms that differ in numbers alone."""
+    form = sensor_form(name)
+    words = form.split(" ")
+    return (
+        2 * sum(word.isdigit() for word in words) > len(words)
+        or _STUTTER.search(form) is not None
+        or shapes[re.sub(r"\d+", "#", form)] > _MOST_ALIKE
+    )
+
+
+def _can_name_a_sensor(name: str, scope: Scope) -> bool:
+    form = sensor_form(name)
+    return (
+        len(form) > 1
+        and _LETTERS.search(name) is not None
+        and _LETTERS.search(form) is not None
+        and form not in _NO_NAMES
+        and len(name.split()) <= _MAX_NAME_WORDS
+        and not scope.own_pattern.fullmatch(form)
+        and not scope.asset_pattern.fullmatch(form)
+        and not scope.held_out_pattern.search(name)
+    )
+
+
+def _longest(ask: Ask, *path: str) -> float:
+    """Characters at which the ask's schema cuts the text at `path` off."""
+    node: object = (ask.schema or {}).get("properties")
+    for step in path:
+        node = node.get(step) if isinstance(node, Mapping) else None
+    most = node.get("maxLength") if isinstance(node, Mapping) else None
+    return most if isinstance(most, int) else math.inf
 
 
 def _echoes(text: str, ask: Ask) -> bool:
@@ -72,19 +189,35 @@ def _echoes(text: str, ask: Ask) -> bool:
     return bool(runs) and sum(run in asked for run in runs) > len(runs) / 2
 
 
+def _is_one_paragraph(text: str, ask: Ask) -> None:
+    """No line of the prompt, no introduction, and not more than one line that is a heading or an item of a list."""
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    asked = {" ".join(line.split()) for line in ask.messages[-1].content.splitlines()}
+    if copied := [line for line in lines if line in asked and " " in line]:
+        raise BadReply("echo", f"the prompt's line {copied[0][:80]!r}")
+    if _INTRODUCTION.match(text):
+        raise BadReply("wrong shape", f"begins with {text[:60]!r}")
+    if sum(_LIST_LINE.match(line) is not None for line in lines) > 1:
+        raise BadReply("wrong shape", "a list or headings, a paragraph is wanted")
+
+
 def _repeats(words: list[str]) -> bool:
-    """Whether the text goes round in circles: under 60 % of its 6-word runs are distinct."""
-    runs = [tuple(words[i : i + 6]) for i in range(len(words) - 5)]
-    return len(set(runs)) < 0.6 * len(runs)
+    """Whether the text goes round in circles: a run of 16 words comes back, or under 60 % of its 6-word runs are distinct."""
+    short, long = _runs(words, 6), _runs(words, _LOOP_WORDS)
+    return len(set(short)) < 0.6 * len(short) or len(set(long)) < len(long)
+
+
+def _runs(words: list[str], length: int) -> list[tuple[str, ...]]:
+    return [tuple(words[i : i + length]) for i in range(len(words) - length + 1)]
 
 
 def _speaks_of(name: str, words: Iterable[str]) -> bool:
-    """Whether at least half of the name's words (in singular) stand in the text."""
+    """Whether more than half of the name's words (in singular) stand in the text; of two words one is enough."""
     said = {normal_form(word) for word in words}
     wanted = {normal_form(word) for word in _WORD.findall(plain(name)) if len(word) > 2} or {
         plain(name)
     }
-    return 2 * len(wanted & said) >= len(wanted)
+    return 2 * len(wanted & said) >= len(wanted) + (len(wanted) > 2)
 
 
 def _no_other_asset(text: str, scope: Scope) -> None:

@@ -4,18 +4,16 @@ Passage nodes with ABOUT edges to their subjects. Triples are described where th
 No only when asked for.
 """
 
-import hashlib
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 
 from kgkit.expand import checks
+from kgkit.expand.passage import Text, passage, without_repeats
 from kgkit.expand.scope import Scope
 from kgkit.graph import reading, written
 from kgkit.graph.store import GraphStore
-from kgkit.names import plain
-from kgkit.records import Ask, Edge, EdgeKey, Node, NodeKey, Reply, Subgraph, Subject, digest
-from kgkit.stages import Profile, RejectReason, Settled, make_ask, union
+from kgkit.records import Ask, EdgeKey, NodeKey, Reply, Subgraph, Subject
+from kgkit.stages import Profile, Settled, make_ask
 
 KINDS = {
     "describe-asset-sensor": "asset_sensor",
@@ -110,49 +108,26 @@ class Describe:
             names["failure mode"] = self._names[f"failure mode {subject.failure_mode}"]
             ends.append(NodeKey(label="FailureMode", id=subject.failure_mode))
         text = checks.paragraph(ask, reply, self.scope, names)
-        key = NodeKey(label="Passage", id=digest(["passage", self.scope.key.id, ask.id])[:20])
-        said = {"origin": "teacher", "role": "source", "ask": ask.id}
-        passage = Node(
-            key=key,
-            properties={
-                **said,
-                "name": ", ".join(names.values()),
-                "kind": KINDS[ask.prompt],
-                "text": text,
-                "asset": subject.asset,
-                "part": subject.parent,
-                "sensor": subject.sensor,
-                "failure_mode": subject.failure_mode,
-                "prompt": ask.prompt,
-                "prompt_version": ask.prompt_version,
-                "teacher": reply.model,
-            },
+        return passage(
+            Text(
+                kind=KINDS[ask.prompt],
+                name=", ".join(names.values()),
+                text=text,
+                asset=subject.asset,
+                part=subject.parent,
+                sensor=subject.sensor,
+                failure_mode=subject.failure_mode,
+                about=tuple(ends),
+            ),
+            ask=ask,
+            teacher=reply.model,
+            scope=self.scope.key,
         )
-        edges = tuple(
-            Edge(key=EdgeKey(type="ABOUT", start=key, end=end), properties=said) for end in ends
-        )
-        return Subgraph(nodes=(passage,), edges=edges)
 
     def settle(self, accepted: list[tuple[Ask, Subgraph]]) -> Settled:
-        """All passages but those that repeat an earlier one, but for case, numbers and punctuation."""
-        seen: set[bytes] = set()
-        kept: list[Subgraph] = []
-        rejected: dict[str, RejectReason] = {}
-        for ask, subgraph in accepted:
-            mark = _fingerprint(str(subgraph.nodes[0].properties["text"]))
-            if mark in seen:
-                rejected[ask.id] = "duplicate"
-            else:
-                seen.add(mark)
-                kept.append(subgraph)
-        return Settled(subgraph=union(kept), rejected=rejected)
+        """All passages but those that repeat an earlier one."""
+        return without_repeats(accepted)
 
     def written(self, graph: GraphStore) -> tuple[list[NodeKey], list[EdgeKey]]:
         """The knowledge documents of this scope."""
-        return written.teacher_passages(
-            graph, self.scope.asset, self.scope.part_id, KINDS.values()
-        ), []
-
-
-def _fingerprint(text: str) -> bytes:
-    return hashlib.sha256(re.sub(r"[\W\d]+", " ", plain(text)).encode()).digest()
+        return written.documents(graph, self.scope.asset, self.scope.part_id), []

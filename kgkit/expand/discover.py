@@ -17,7 +17,6 @@ from kgkit.stages import BadReply, Profile, Settled, make_ask, union
 
 _ITEM = re.compile(r"^\s*(?:\d{1,3}[.)]|[-*•])\s*(.+?)\s*$")
 _TAIL = re.compile(r"\s*(?::|\s[-\u2013\u2014]\s).*$")
-_MAX_NAME_WORDS = 8
 
 
 class DiscoverSensors:
@@ -46,11 +45,12 @@ class DiscoverSensors:
     def parse(self, ask: Ask, reply: Reply) -> Subgraph:
         """Sensor nodes and MONITORED_BY edges."""
         text = checks.usable_text(ask, reply)
-        names = _from_json(text) if ask.schema is not None else _from_list(text)
-        self.linked |= {asset_id(name) for name in names} & self._assets - {self.scope.asset}
-        found = {sensor_id(name): name for name in reversed(names) if self._is_sensor(name)}
-        if not found:
+        names = _from_json(text) if ask.schema is not None else _from_list(text, ask)
+        sensors = checks.sensor_names(ask, names, self.scope)
+        if not sensors:
             raise BadReply("wrong shape", "no usable sensor name in the list")
+        self.linked |= {asset_id(name) for name in names} & self._assets - {self.scope.asset}
+        found = {sensor_id(name): name for name in reversed(sensors)}
         nodes, edges = [], []
         for id_, as_written in sorted(found.items()):
             key = NodeKey(label="Sensor", id=id_)
@@ -79,16 +79,6 @@ class DiscoverSensors:
         """The teacher's MONITORED_BY edges of this scope."""
         return [], written.teacher_monitored_by(graph, self.scope.key)
 
-    def _is_sensor(self, name: str) -> bool:
-        words = name.split()
-        return (
-            any(letter.isalpha() for letter in name)
-            and len(words) <= _MAX_NAME_WORDS
-            and len(name) <= 80
-            and asset_id(name) not in self._assets
-            and not self.held_out.search(name)
-        )
-
 
 def _from_json(text: str) -> list[str]:
     names = checks.json_answer(text).get("sensors")
@@ -97,9 +87,11 @@ def _from_json(text: str) -> list[str]:
     return [plain_name for name in names if (plain_name := _clean(name))]
 
 
-def _from_list(text: str) -> list[str]:
-    """Names of a numbered or bulleted list; what follows a colon or a dash is an explanation."""
-    items = [match.group(1) for line in text.splitlines() if (match := _ITEM.match(line))]
+def _from_list(text: str, ask: Ask) -> list[str]:
+    """Names of a numbered or bulleted list without the prompt's own; what follows a colon or a dash is an explanation."""
+    shown = {line.strip() for line in ask.messages[-1].content.splitlines()}
+    lines = [line for line in text.splitlines() if line.strip() not in shown]
+    items = [match.group(1) for line in lines if (match := _ITEM.match(line))]
     if not items:
         raise BadReply("wrong shape", "no numbered list")
     return [name for item in items if (name := _clean(_TAIL.sub("", item)))]

@@ -60,10 +60,7 @@ class LinkRelevance:
         """One vote, as an edge."""
         text = checks.usable_text(ask, reply)
         label, reason = _from_json(text) if ask.schema is not None else _from_lines(text)
-        if len(reason.split()) < 3:
-            raise BadReply("too short", "no reason given")
-        if found := self.held_out.search(reason):
-            raise BadReply("other asset", f"names {found.group(0)}, which is held out")
+        reason = checks.reason_given(ask, reason, self.scope)
         key = EdgeKey(
             type="RELEVANT_TO",
             start=NodeKey(label="Sensor", id=ask.subject.sensor or ""),
@@ -105,14 +102,14 @@ def _from_json(text: str) -> tuple[str, str]:
     label, reason = answer.get("answer"), answer.get("reason")
     if label not in ("Yes", "No") or not isinstance(reason, str):
         raise BadReply("wrong shape", 'wants "answer": "Yes" or "No", and "reason"')
-    return str(label), " ".join(reason.split())
+    return str(label), reason
 
 
 def _from_lines(text: str) -> tuple[str, str]:
     first = _FIRST_WORD.match(text)
     if first is None:
         raise BadReply("wrong shape", "does not begin with Yes or No")
-    return first.group(1).capitalize(), " ".join(text[first.end() :].split())
+    return first.group(1).capitalize(), text[first.end() :]
 
 
 def probability_of_yes(reply: Reply) -> float | None:

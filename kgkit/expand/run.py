@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from kgkit.expand.describe import KINDS, Describe
+from kgkit.expand.describe import Describe
 from kgkit.expand.discover import DiscoverSensors
 from kgkit.expand.link import LinkRelevance
 from kgkit.expand.scope import Assets, Scope
@@ -133,4 +133,4 @@ def withdraw(asset: str, part: str | None, *, graph: GraphStore) -> None:
     edges = [edge for end in ends for edge in written.teacher_monitored_by(graph, end)]
     if part is None:
         edges += written.teacher_relevance(graph, asset)
-    graph.delete(nodes=written.teacher_passages(graph, asset, part, KINDS.values()), edges=edges)
+    graph.delete(nodes=written.passages_about(graph, asset, part), edges=edges)

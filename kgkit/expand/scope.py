@@ -150,11 +150,22 @@ def part_scope(part: reading.Part, scope: Scope) -> Scope:
 
 
 def names_pattern(names: Iterable[str]) -> re.Pattern[str]:
-    """Finds any of `names` as whole words in any case, singular or plural; matches nothing if there are none."""
+    """Finds any of `names` as whole words in any case, singular or plural; matches nothing if there are none.
+
+    Between two words of a name there may be any white space or a dash: an `electric-generator` is found as well.
+    """
     forms = {normal_form(name) for name in names} | {plain(name) for name in names}
     if not forms:
         return re.compile(r"(?!)")
     alternatives = "|".join(
-        re.escape(form) for form in sorted(forms, key=lambda form: (-len(form), form))
+        _either_number(form) for form in sorted(forms, key=lambda form: (-len(form), form))
     )
     return re.compile(rf"(?<!\w)(?:{alternatives})(?:e?s)?(?!\w)", re.IGNORECASE)
+
+
+def _either_number(form: str) -> str:
+    """The pattern of one name; `battery` finds `batteries`."""
+    words = [re.escape(word) for word in re.split(r"\s+|(?<=\w)-(?=\w)", form)]
+    if re.search(r"[^aeiou\W]y$", words[-1]):
+        words[-1] = f"{words[-1][:-1]}(?:y|ies)"
+    return r"[\s\u2010-\u2015-]+".join(words)

@@ -4,7 +4,7 @@ Only rows with role `source` are seen unless `role` says otherwise (None: all), 
 reach a prompt.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -78,6 +78,7 @@ class StoredPassage:
 
     id: str
     kind: str
+    question: str
     text: str
     asset: str
     part: str
@@ -244,10 +245,7 @@ def passages(store: GraphStore) -> Iterator[StoredPassage]:
     parameters: dict[str, Value] = {"after": ""}
     cypher = (
         "MATCH (p:Passage) WHERE p.id > $after AND p.role = 'source'"
-        " RETURN p.id AS id, p.kind AS kind, p.text AS text, p.asset AS asset, p.part AS part, p.sensor AS sensor,"
-        " p.failure_mode AS failure_mode, p.parents AS parents, p.sources AS sources, p.ask AS ask,"
-        " p.prompt AS prompt, p.prompt_version AS prompt_version, p.teacher AS teacher"
-        f" ORDER BY p.id LIMIT {PASSAGES_PER_PAGE}"
+        f" RETURN {_PASSAGE} ORDER BY p.id LIMIT {PASSAGES_PER_PAGE}"
     )
     while True:
         page = store.query(cypher, parameters).dicts()
@@ -258,10 +256,28 @@ def passages(store: GraphStore) -> Iterator[StoredPassage]:
         parameters["after"] = _text(page[-1]["id"])
 
 
+def passages_of(store: GraphStore, asset_id: str, kinds: Iterable[str]) -> list[StoredPassage]:
+    """The passages of these kinds about the asset and its parts, by id."""
+    rows = store.query(
+        "MATCH (p:Passage) WHERE p.asset = $asset AND p.kind IN $kinds AND p.role = 'source'"
+        f" RETURN {_PASSAGE} ORDER BY p.id",
+        {"asset": asset_id, "kinds": sorted(kinds)},
+    ).dicts()
+    return [_passage(row) for row in rows]
+
+
+_PASSAGE = (
+    "p.id AS id, p.kind AS kind, p.question AS question, p.text AS text, p.asset AS asset, p.part AS part,"
+    " p.sensor AS sensor, p.failure_mode AS failure_mode, p.parents AS parents, p.sources AS sources, p.ask AS ask,"
+    " p.prompt AS prompt, p.prompt_version AS prompt_version, p.teacher AS teacher"
+)
+
+
 def _passage(row: Mapping[str, object]) -> StoredPassage:
     return StoredPassage(
         id=_text(row["id"]),
         kind=_text(row["kind"]),
+        question=_text(row["question"]),
         text=_text(row["text"]),
         asset=_text(row["asset"]),
         part=_text(row["part"]),

@@ -1,6 +1,6 @@
 """What stands in the graph on whose word: so that what is no longer said can be withdrawn."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from kgkit.graph.store import GraphStore
 from kgkit.records import Edge, EdgeKey, Node, NodeKey
@@ -42,15 +42,37 @@ def teacher_relevance(store: GraphStore, asset: str) -> list[EdgeKey]:
     ]
 
 
-def teacher_passages(
-    store: GraphStore, asset: str, part: str | None, kinds: Iterable[str]
-) -> list[NodeKey]:
-    """The passages of these kinds about an asset as a whole (`part` None) or about one of its parts."""
+def documents(store: GraphStore, asset: str, part: str | None) -> list[NodeKey]:
+    """The knowledge documents about an asset as a whole (`part` None) or about one of its parts."""
     condition = "p.part IS NULL" if part is None else "p.part = $part"
+    return _passages(
+        store,
+        f"p.asset = $asset AND {condition} AND p.parents IS NULL",
+        {"asset": asset, **({} if part is None else {"part": part})},
+    )
+
+
+def derived_passages(store: GraphStore, asset: str, kinds: Iterable[str]) -> list[NodeKey]:
+    """The passages of these kinds that were made from documents about an asset or its parts."""
+    return _passages(
+        store, "p.asset = $asset AND p.kind IN $kinds", {"asset": asset, "kinds": sorted(kinds)}
+    )
+
+
+def passages_about(store: GraphStore, asset: str, part: str | None) -> list[NodeKey]:
+    """All passages about an asset and its parts, or about one of its parts alone."""
+    condition, parameters = "p.asset = $asset", {"asset": asset}
+    if part is not None:
+        condition, parameters = f"{condition} AND p.part = $part", {**parameters, "part": part}
+    return _passages(store, condition, parameters)
+
+
+def _passages(
+    store: GraphStore, condition: str, parameters: Mapping[str, str | list[str]]
+) -> list[NodeKey]:
     rows = store.query(
-        f"MATCH (p:Passage) WHERE p.asset = $asset AND {condition} AND p.kind IN $kinds"
-        " RETURN p.id AS id ORDER BY id",
-        {"asset": asset, "kinds": sorted(kinds), **({} if part is None else {"part": part})},
+        f"MATCH (p:Passage) WHERE {condition} AND p.origin = 'teacher' RETURN p.id AS id ORDER BY id",
+        dict(parameters),
     ).rows
     return [NodeKey(label="Passage", id=str(id_)) for (id_,) in rows]
 

@@ -1,0 +1,72 @@
+"""Extend the documents of assets: the kinds one after the other for each asset, many assets at once."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from kgkit.expand.scope import Scope
+from kgkit.extend.options import ExtendOptions, Kind
+from kgkit.extend.rephrase import Rephrase
+from kgkit.graph.store import GraphStore
+from kgkit.stages import Answers, GraphThread, Profile, Stage, StageCounts, StageRun, run_stage
+
+SCOPES_AT_ONCE = 8
+"""Assets in work at the same time: enough to keep a teacher busy, few enough to keep memory flat."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Extension:
+    """What an extension did: counts by kind, the (asset, kind) that ran, and what was not begun or not finished."""
+
+    stages: dict[str, StageCounts] = field(default_factory=dict)
+    ran: set[tuple[str, Kind]] = field(default_factory=set)
+    cut_short: list[str] = field(default_factory=list)
+
+
+def stage_of(kind: Kind, scope: Scope, profile: Profile, options: ExtendOptions) -> Stage:  # noqa: ARG001
+    """The stage of a kind for one asset and its parts."""
+    match kind:
+        case "rephrase":
+            return Rephrase(scope, profile)
+        case _:
+            raise NotImplementedError(kind)
+
+
+async def extend(
+    scopes: Iterable[Scope],
+    *,
+    options: ExtendOptions,
+    graph: GraphStore,
+    profile: Profile,
+    answers: Answers,
+    on_stage: Callable[[Scope, Stage, StageRun], None],
+    stopped: Callable[[], bool] | None,
+) -> Extension:
+    """Run the kinds of `options` over the documents of each scope's asset and its parts.
+
+    `on_stage` is called after each kind of each scope, when the graph holds its result. Once `stopped` says so no
+    kind is begun: what an earlier run made of it stays. `stopped` None is a replay.
+    """
+    extension = Extension()
+    places, in_graph_thread = asyncio.Semaphore(SCOPES_AT_ONCE), GraphThread()
+
+    async def one(scope: Scope) -> None:
+        async with places:
+            whole = True
+            for kind in options.ordered():
+                if stopped is not None and stopped():
+                    whole = False
+                    break
+                stage = stage_of(kind, scope, profile, options)
+                run = await run_stage(
+                    stage, graph=graph, answers=answers, in_graph_thread=in_graph_thread
+                )
+                extension.stages.setdefault(kind, StageCounts()).add(run.counts)
+                extension.ran.add((scope.asset, kind))
+                whole = whole and not run.counts.pending
+                on_stage(scope, stage, run)
+            if not whole:
+                extension.cut_short.append(scope.asset)
+
+    await asyncio.gather(*(one(scope) for scope in scopes))
+    return extension

@@ -1,0 +1,180 @@
+"""What a run would ask as the graph stands now, and a few of its asks tried out. The graph stays as it is."""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from kgkit.derive import Derivation
+from kgkit.expand.run import stages_of
+from kgkit.expand.scope import Assets, Scope
+from kgkit.extend.options import ExtendOptions
+from kgkit.extend.run import stage_of
+from kgkit.graph.store import GraphStore
+from kgkit.records import Ask, Failure, Reply
+from kgkit.runs import closing
+from kgkit.stages import BadReply, Stage, open_asks
+from kgkit.teacher.asking import Asker
+from kgkit.teacher.budget import Budget
+from kgkit.teacher.ledger import Ledger
+from kgkit.teacher.protocol import Teacher
+from kgkit.teacher.reference import NAME as REFERENCE
+
+
+@dataclass(slots=True, kw_only=True)
+class PlannedStage:
+    """What a stage would ask now: how many asks, how many of them are in the ledger; of the others tokens at most.
+
+    `left_out`: asks that would name a held-out asset. `to_come`: asks more, at most, that rest on replies still to come;
+    the tokens hold these too.
+    """
+
+    asks: int = 0
+    cached: int = 0
+    left_out: int = 0
+    to_come: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+
+    def add(self, other: "PlannedStage") -> None:
+        """Add another scope's plan."""
+        self.asks += other.asks
+        self.cached += other.cached
+        self.left_out += other.left_out
+        self.to_come += other.to_come
+        self.tokens_in += other.tokens_in
+        self.tokens_out += other.tokens_out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """One ask of a preview with what came back and the verdict on it."""
+
+    ask: Ask
+    reply: str
+    verdict: str
+
+
+def plan_expansion(
+    derivation: Derivation, scopes: Iterable[Scope], *, teacher: Teacher
+) -> dict[str, PlannedStage]:
+    """What `expand_assets` would ask as the graph stands now, by stage. Sends nothing.
+
+    Sensors that are still to be discovered are unknown, so the asks about them are not in it; nor is equipment that
+    only the teacher's answers lead to.
+    """
+    assets = derivation.assets()
+    return _planned(
+        derivation,
+        (
+            stage
+            for scope in _with_parts(scopes, assets, derivation.graph)
+            for stage in stages_of(scope, teacher, assets)
+        ),
+    )
+
+
+def plan_extension(
+    derivation: Derivation,
+    scopes: Iterable[Scope],
+    *,
+    options: ExtendOptions,
+    teacher: Teacher,
+) -> dict[str, PlannedStage]:
+    """What `extend_assets` would ask, by kind, the whole fan-out. Sends nothing.
+
+    A kind that builds on replies which are still to come (raft on qa, the last two on entities) is planned on those
+    that are there; `to_come` is how many asks more there are at most, with their tokens.
+    """
+    planned: dict[str, PlannedStage] = {}
+    for scope in scopes:
+        some = _planned(
+            derivation, (stage_of(kind, scope, teacher, options) for kind in options.ordered())
+        )
+        for kind, stage in some.items():
+            planned.setdefault(kind, PlannedStage()).add(stage)
+    return planned
+
+
+def _planned(derivation: Derivation, stages: Iterable[Stage]) -> dict[str, PlannedStage]:
+    budget = Budget()
+    planned: dict[str, PlannedStage] = {}
+    for stage in stages:
+        asks, left_out = open_asks(stage, derivation.graph)
+        held = derivation.ledger.known(ask.id for ask in asks)
+        sums = planned.setdefault(stage.name, PlannedStage())
+        sums.asks += len(asks)
+        sums.cached += len(held)
+        sums.left_out += left_out
+        for ask in asks:
+            if ask.id not in held:
+                most = budget.expected(ask)
+                sums.tokens_in += most.tokens_in
+                sums.tokens_out += most.tokens_out
+    return planned
+
+
+def _with_parts(scopes: Iterable[Scope], assets: Assets, graph: GraphStore) -> Iterator[Scope]:
+    """The scopes and, from depth 2 on, their parts as the graph knows them; each once."""
+    seen: set[str] = set()
+    waiting = list(scopes)
+    while waiting:
+        scope = waiting.pop(0)
+        if scope.key.id in seen:
+            continue
+        seen.add(scope.key.id)
+        yield scope
+        if scope.part is None and scope.options.depth > 1:
+            deeper = replace(scope, options=replace(scope.options, depth=scope.options.depth - 1))
+            waiting += assets.next_scopes(deeper, graph, [])
+
+
+def preview(
+    derivation: Derivation,
+    stages: Iterable[Stage],
+    *,
+    teacher: Teacher,
+    count: int,
+    budget: Budget,
+) -> list[Preview]:
+    """Ask the first `count` asks, some of each stage, and judge the replies. The graph stays as it is."""
+    planned = [(stage, open_asks(stage, derivation.graph)[0]) for stage in stages]
+    taking_turns = [
+        (stage, asks[place])
+        for place in range(max((len(asks) for _, asks in planned), default=0))
+        for stage, asks in planned
+        if place < len(asks)
+    ]
+    chosen = list(islice(taking_turns, count))
+    by_id = {ask.id: stage for stage, ask in chosen}
+
+    async def run() -> list[tuple[Ask, Reply | Failure]]:
+        async with closing(teacher), Asker(teacher, derivation.ledger, budget=budget) as asker:
+            return [pair async for pair in asker.answers(ask for _, ask in chosen)]
+
+    results = {ask.id: (ask, result) for ask, result in asyncio.run(run())}
+    return [_judged(by_id[ask.id], *results[ask.id]) for _, ask in chosen if ask.id in results]
+
+
+def _judged(stage: Stage, ask: Ask, result: Reply | Failure) -> Preview:
+    if isinstance(result, Failure):
+        return Preview(ask=ask, reply="", verdict=f"failed: {result.kind}: {result.message}")
+    try:
+        stage.parse(ask, result)
+    except BadReply as bad:
+        return Preview(ask=ask, reply=result.text, verdict=f"rejected: {bad}")
+    return Preview(ask=ask, reply=result.text, verdict="accepted")
+
+
+def seconds_for(ledger: Ledger, teacher: Teacher, calls: int) -> float | None:
+    """About how long `calls` calls take, from earlier replies; None if there are none."""
+    if teacher.name == REFERENCE or calls == 0:
+        return 0.0
+    average = ledger.average_seconds()
+    return None if average is None else calls * average / teacher.concurrency
+
+
+def undiscovered(planned: dict[str, PlannedStage]) -> int:
+    """How many scopes have no sensors from this teacher yet: what they will lead to is not in the plan."""
+    discover = planned.get("discover")
+    return discover.asks - discover.cached if discover else 0
