@@ -62,7 +62,7 @@ class ScriptedTeacher:
             return json.dumps(
                 {
                     "answer": "Yes" if draw % 2 else "No",
-                    "reason": f"for reason {draw % 97} of its own",
+                    "reason": f"because of cause {draw % 97}",
                 }
             )
         lines = ask.messages[-1].content.splitlines()

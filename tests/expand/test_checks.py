@@ -1,3 +1,4 @@
+import json
 import re
 
 import pytest
@@ -77,6 +78,18 @@ def test_a_good_paragraph_passes_as_it_is() -> None:
         ("As an AI language model, I do not know pumps.", "stop", "refusal"),
         ("The pump vibrates.", "stop", "too short"),
         ("The pump vibration shows unbalance now. " * 12, "stop", "repetitive"),
+        (f"{GOOD} {GOOD[GOOD.index('amplitude') :]}", "stop", "repetitive"),
+        (f"Sure! Here is the paragraph. {GOOD}", "stop", "wrong shape"),
+        (f"Here's the paragraph: {GOOD}", "stop", "wrong shape"),
+        (f"The paragraph is as follows:\n\n{GOOD}", "stop", "wrong shape"),
+        (
+            f"This is a factual paragraph about the vibration of a pump. {GOOD}",
+            "stop",
+            "wrong shape",
+        ),
+        (f"# Vibration\n{GOOD}\n## Unbalance\nIt shakes.", "stop", "wrong shape"),
+        ("\n".join(f"- {part}" for part in GOOD.split(". ")), "stop", "wrong shape"),
+        (f"Equipment: pump\nFailure mode: unbalance\n\n{GOOD}", "stop", "wrong shape"),
         (GOOD.replace("unbalance", "fault"), "stop", "subject missing"),
         (GOOD.replace("pump", "machine"), "stop", "subject missing"),
         (f"{GOOD} Compressors behave alike.", "stop", "other asset"),
@@ -93,6 +106,36 @@ def test_what_is_not_acceptable_has_a_reason(text: str, finish_reason: str, expe
 
 def test_a_reply_that_repeats_the_prompt_is_an_echo() -> None:
     assert reason(GOOD, user=f"Please read this. {GOOD} Go on.") == "echo"
+
+
+@pytest.mark.parametrize(
+    ("name", "spoken_of"),
+    [
+        ("external leakage process medium", False),
+        ("bearing housing amplitude peak", True),
+        ("vibration or noise", True),
+        ("bearing condition", True),
+        ("steam condition", False),
+    ],
+)
+def test_more_than_half_of_a_long_name_must_be_said(name: str, spoken_of: bool) -> None:
+    text = GOOD.replace("over weeks", "over weeks in the process medium")
+    if spoken_of:
+        assert checks.paragraph(ask(), reply(text), SCOPE, {"sensor": name}) == text
+        return
+    with pytest.raises(BadReply, match="subject missing"):
+        checks.paragraph(ask(), reply(text), SCOPE, {"sensor": name})
+
+
+def test_a_line_of_the_prompt_in_the_reply_is_an_echo() -> None:
+    assert (
+        reason(f"Equipment: pump\n\n{GOOD}", user="Fact: it is.\nEquipment: pump\nWrite.") == "echo"
+    )
+
+
+def test_one_line_with_a_colon_and_several_paragraphs_pass() -> None:
+    text = GOOD.replace(". When", ".\n\nUnbalance: when")
+    assert checks.paragraph(ask(), reply(text), SCOPE, NAMES) == " ".join(text.split())
 
 
 def test_another_asset_may_be_named_in_passing() -> None:
@@ -137,10 +180,81 @@ def test_a_schema_reply_gives_sensors_and_equipment_is_noted_not_taken() -> None
     assert stage.linked == {"electric-motor"}
 
 
-@pytest.mark.parametrize("text", ["none at all", "1. \n2. ???", "1. " + "very long name " * 9])
+@pytest.mark.parametrize(
+    "text",
+    ["none at all", "1. \n2. ???", "1. vibration of the casing at the drive end seen from above"],
+)
 def test_a_list_without_a_sensor_is_of_the_wrong_shape(text: str) -> None:
     with pytest.raises(BadReply, match="wrong shape"):
         discover(text)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Rigor: 800,600,400,400,600, 800,100,100,100",
+        "Pump-A-Dot-A-Dot",
+        "vibration vibration",
+        "Sensor 1",
+        "Sensors",
+        "pump sensor",
+        "Pump monitoring",
+        "Electric motor transmitter",
+        "compressor discharge pressure",
+        "N/A",
+        "none",
+        "x",
+        "\u4e00" * 80,
+    ],
+)
+def test_what_names_no_sensor_is_left_out(name: str) -> None:
+    schema: dict[str, object] = {"properties": {"sensors": {"items": {"maxLength": 80}}}}
+    text = json.dumps({"sensors": [name, "flow", "Bearing temperature"]})
+    assert discover(text, schema=schema) == ["bearing-temperature", "flow"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pH",
+        "O2 sensor",
+        "Pt 100",
+        "PT100 RTD",
+        "1X amplitude",
+        "4.4 kV voltage",
+        "Vibration (10-1000 Hz, ISO 10816)",
+        "drive end and non drive end vibration",
+        "valve position",
+        "\u632f\u52d5",
+    ],
+)
+def test_short_technical_and_foreign_names_are_sensors(name: str) -> None:
+    assert len(discover(json.dumps({"sensors": [name]}), schema={})) == 1
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["Pump", "Pump-A-Dot", *["Pump-A-Dot-A-Dot"] * 3],
+        ["flow", *(f"Vibration sensor {number}" for number in range(40))],
+        ["800", "600", "speed"],
+    ],
+)
+def test_a_list_that_decays_is_repetitive(names: list[str]) -> None:
+    with pytest.raises(BadReply, match="repetitive"):
+        discover(json.dumps({"sensors": names}), schema={})
+
+
+def test_a_few_counted_names_are_sensors() -> None:
+    names = [f"bearing {number} temperature" for number in range(1, 5)]
+    assert len(discover(json.dumps({"sensors": names}), schema={})) == 4
+
+
+def test_the_example_of_the_prompt_is_no_sensor() -> None:
+    user = "Answer with a numbered list only, one name per line:\n1. first name\n2. second name"
+    stage = DiscoverSensors(SCOPE, _Profile(), frozenset())
+    subgraph = stage.parse(ask(user), reply("1. first name\n2. second name\n3. flow"))
+    assert [node.key.id for node in subgraph.nodes] == ["flow"]
 
 
 @pytest.mark.parametrize("text", ["[]", '{"sensors": "x"}', '{"sensors": [1]}', "{", "{}"])
@@ -180,6 +294,59 @@ def test_an_answer_that_is_none_is_rejected(text: str, expected: str) -> None:
     with pytest.raises(BadReply) as caught:
         link(text)
     assert caught.value.reason == expected
+
+
+QUESTION = (
+    "Equipment: pump\nFailure mode: unbalance\nSensor or parameter: vibration\n\nWhen this failure mode occurs on this "
+    "equipment, does this sensor or parameter change in a way that helps to detect or monitor it?"
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("Mechanism", "too short"),
+        ("The sensor or parameter changes in a way that helps to detect or monitor it", "echo"),
+        ("The failure mode is detected and monitored by the sensor or parameter.", "echo"),
+        ("sensor or parameter", "echo"),
+        ("The flow is blocked by debris in the strainer of the line. " * 3, "repetitive"),
+        ("It rises. " + "because the rotor shakes it more " * 12 + "and the se", "repetitive"),
+        ("A compressor that is fouled surges.", "other asset"),
+    ],
+)
+def test_a_reason_that_says_nothing_is_none(given: str, expected: str) -> None:
+    stage = LinkRelevance(SCOPE, _Profile())
+    text = json.dumps({"answer": "Yes", "reason": given})
+    with pytest.raises(BadReply) as caught:
+        stage.parse(ask(QUESTION, schema={}), reply(text))
+    assert caught.value.reason == expected
+
+
+@pytest.mark.parametrize(("end", "fits"), [("end", False), ("ng.", True)])
+def test_a_reason_that_fills_its_room_ends_with_its_sentence(end: str, fits: bool) -> None:
+    schema: dict[str, object] = {"properties": {"reason": {"type": "string", "maxLength": 40}}}
+    given = "Vibration rises with speed and its beari"[: 40 - len(end)] + end
+    text = json.dumps({"answer": "Yes", "reason": given})
+    if fits:
+        assert link(text, schema) == ("Yes", given)
+        return
+    with pytest.raises(BadReply, match="truncated"):
+        link(text, schema)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "Unbalance raises the amplitude at running speed.",
+        "Vibration changes because the rotor shakes.",
+        "Unbalance does not alter it.",
+    ],
+)
+def test_a_short_reason_with_a_word_of_its_own_counts(given: str) -> None:
+    stage = LinkRelevance(SCOPE, _Profile())
+    text = json.dumps({"answer": "Yes", "reason": given})
+    (edge,) = stage.parse(ask(QUESTION, schema={}), reply(text)).edges
+    assert edge.properties["reason"] == given
 
 
 def test_the_probability_is_read_where_the_answer_stands() -> None:
