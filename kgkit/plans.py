@@ -1,10 +1,11 @@
-"""What a run would ask as the graph stands now, and a few of its asks tried out. The graph stays as it is."""
+"""What a run would ask as the graph stands now, and a few of its asks tried out."""
 
 import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from kgkit import derive
 from kgkit.derive import Derivation
 from kgkit.expand.run import stages_of
 from kgkit.expand.scope import Assets, Scope
@@ -14,7 +15,7 @@ from kgkit.graph.store import GraphStore
 from kgkit.records import Ask, Failure, Reply
 from kgkit.runs import closing
 from kgkit.stages import BadReply, Stage, open_asks
-from kgkit.teacher.asking import Asker
+from kgkit.teacher.asking import Asker, Event
 from kgkit.teacher.budget import Budget
 from kgkit.teacher.ledger import Ledger
 from kgkit.teacher.protocol import Teacher
@@ -137,7 +138,10 @@ def preview(
     count: int,
     budget: Budget,
 ) -> list[Preview]:
-    """Ask the first `count` asks, some of each stage, and judge the replies. The graph stays as it is."""
+    """Ask the first `count` asks, some of each stage, and judge the replies.
+
+    The graph stays as it is, but for scopes that were expanded before: these hold what the ledger now says.
+    """
     planned = [(stage, open_asks(stage, derivation.graph)[0]) for stage in stages]
     taking_turns = [
         (stage, asks[place])
@@ -148,11 +152,20 @@ def preview(
     chosen = list(islice(taking_turns, count))
     by_id = {ask.id: stage for stage, ask in chosen}
 
+    grown: set[str] = set()
+
+    def grow(event: Event) -> None:
+        if event.kind == "sent" and not grown:
+            grown.add(event.kind)
+            derive.ledger_grows(derivation)
+
     async def run() -> list[tuple[Ask, Reply | Failure]]:
-        async with closing(teacher), Asker(teacher, derivation.ledger, budget=budget) as asker:
+        asker_ = Asker(teacher, derivation.ledger, budget=budget, on_event=grow)
+        async with closing(teacher), asker_ as asker:
             return [pair async for pair in asker.answers(ask for _, ask in chosen)]
 
     results = {ask.id: (ask, result) for ask, result in asyncio.run(run())}
+    derive.bring_up_to_date(derivation)
     return [_judged(by_id[ask.id], *results[ask.id]) for _, ask in chosen if ask.id in results]
 
 

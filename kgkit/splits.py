@@ -4,6 +4,7 @@ This is the only place that knows. A scope can be made for an open asset alone (
 that name a held-out asset are left out of every plan (`stages.open_asks`).
 """
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Literal
@@ -15,6 +16,9 @@ from kgkit.errors import ContentError, UsageError
 from kgkit.names import asset_id, normal_form
 
 Side = Literal["train", "dev", "held_out"]
+
+_TAG = re.compile(r"\w|\w*\d\w*")
+"""A word that tells one machine of a class from another: `101`, `K101`, `B`."""
 
 
 class _SplitSpec(BaseModel):
@@ -45,11 +49,13 @@ class Split:
         }
 
     def family(self, asset: str) -> str:
-        """The asset's family, by its last words: a centrifugal compressor is a compressor.
+        """The asset's family, by its last words: a centrifugal compressor is a compressor, and so is Compressor K-101.
 
         An asset that no family lists is its own.
         """
         words = normal_form(asset.replace("-", " ")).split(" ")
+        while len(words) > 1 and _TAG.fullmatch(words[-1]):
+            words.pop()
         for start in range(len(words)):
             found = self._family.get(asset_id(" ".join(words[start:])))
             if found is not None:

@@ -1,5 +1,6 @@
 """The command tree, the global options, and how an error becomes one line and an exit code."""
 
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -22,6 +23,9 @@ class _Commands(TyperGroup):
         except KgkitError as error:
             _say(error, ctx)
             raise SystemExit(error.exit_code) from error
+        except BrokenPipeError:  # whoever read stdout, such as `head`, has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(1) from None
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             _say(KgkitError(f"{where}{error.strerror or error}"), ctx)

@@ -228,7 +228,7 @@ def print_preview(options: GlobalOptions, job: Job, shown: "list[Preview]") -> N
     )
     hint(
         options,
-        "nothing was added to the graph; the replies are in the ledger and will not be paid again",
+        "no asset was added to what is expanded; the replies are in the ledger and will not be paid again",
     )
 
 

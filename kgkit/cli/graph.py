@@ -6,7 +6,7 @@ from typing import Annotated, Literal, cast
 
 import typer
 
-from kgkit.cli.output import counted, hint, print_json, print_table, reasons, say
+from kgkit.cli.output import cell_text, counted, hint, print_json, print_table, reasons, say
 from kgkit.cli.session import SEE_ALSO, find_workspace, options_of, reading, writing
 
 
@@ -47,7 +47,7 @@ def query(
 
         table = csv_module.writer(sys.stdout)
         table.writerow(rows.columns)
-        table.writerows(rows.rows)
+        table.writerows([cell_text(value) for value in row] for row in rows.rows)
     elif rows.columns:
         print_table(rows.columns, rows.rows)
         hint(options, counted(len(rows.rows), "row"))

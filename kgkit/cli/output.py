@@ -28,12 +28,13 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     for column in columns:
         table.add_column(Text(column), overflow="fold")
     for row in rows:
-        table.add_row(*(Text(_cell(value)) for value in row))
+        table.add_row(*(Text(cell_text(value)) for value in row))
     terminal = sys.stdout.isatty()
     Console(width=None if terminal else 240, highlight=False).print(table)
 
 
-def _cell(value: object) -> str:
+def cell_text(value: object) -> str:
+    """A value as a cell of a table or of CSV: nothing for None, JSON for lists."""
     if value is None:
         return ""
     if isinstance(value, (list, dict)):
@@ -63,12 +64,12 @@ def reasons(counts: Mapping[str, int]) -> str:
 
 
 def say_changes(options: GlobalOptions, changes: "Changes | None") -> None:
-    """Say what bringing the graph up to date withdrew because its asks are new; nothing if nothing was."""
+    """Say how many asks of earlier expansions have no reply; nothing if all have one."""
     if changes is not None and changes.missing:
         hint(
             options,
-            f"{changes.missing} asks of earlier expansions are new, because a cell, a prompt or the split changed: what "
-            "rested on them is withdrawn until `kgkit expand` asks them",
+            f"{changes.missing} asks of earlier expansions have no reply yet: a cell, a prompt or the split changed, and "
+            "what rested on it is withdrawn, or a run stopped before them; `kgkit expand` asks them",
         )
 
 

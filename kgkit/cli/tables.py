@@ -68,6 +68,8 @@ def load(
     options = options_of(context)
     if role not in ("source", "evaluation"):
         raise UsageError(f"--role {role}: use source or evaluation")
+    if not paths and (layout or sheet or role != "source"):
+        raise UsageError("--layout, --role and --sheet say how to read files: name the files")
     chosen: Literal["source", "evaluation"] = "evaluation" if role == "evaluation" else "source"
     tiers = DEFAULT_TIERS | {name.upper() for name in tier or []}
     own = (
@@ -92,10 +94,12 @@ def load(
             )
         for name in remove or []:
             derive.remove_table(derivation, name)
+        rejects_file = derivation.workspace.rejects
+        if not (rejects_file.exists() and derive.is_up_to_date(derivation)):
+            # Before the graph: a load that is cut off in between writes them again.
+            _write_rejects(rejects_file, derive.read_workspace_tables(derivation.workspace))
         changes = derive.bring_up_to_date(derivation)
         say_changes(options, changes)
-        if changes is not None:
-            _write_rejects(options, derive.read_workspace_tables(derivation.workspace))
         counts = graph_reading.counts(derivation.graph)
         example = derive.example_asset(derivation)
     rejects = [reject for one in read_again for reject in one.rejects]
@@ -145,7 +149,7 @@ def _files(readings: "list[TableReading]") -> dict[str, object]:
     }
 
 
-def _write_rejects(options: GlobalOptions, reading: "TableReading") -> None:
+def _write_rejects(path: Path, reading: "TableReading") -> None:
     """rejects.csv of the workspace: what of its tables is not in the graph, and why."""
     import csv
     import io
@@ -159,7 +163,7 @@ def _write_rejects(options: GlobalOptions, reading: "TableReading") -> None:
         table.writerow(
             [one.file, one.sheet, one.row, one.column, one.severity, one.reason, one.text]
         )
-    write_atomically(find_workspace(options).rejects, text.getvalue().encode())
+    write_atomically(path, text.getvalue().encode())
 
 
 def _print_load(

@@ -2,6 +2,7 @@
 
 The whole folder is written beside its place and then takes it: a reader sees the old export or the new one. No row for
 training names a held-out asset: table rows that do are left out and counted, a passage that does ends the export.
+What a person edited in an earlier export is never overwritten: its manifest knows what each file was.
 """
 
 import hashlib
@@ -26,6 +27,7 @@ from kgkit.teacher.ledger import Ledger
 
 Format = Literal["hf", "jsonl"]
 MANIFEST = "kgkit-export.json"
+CARD = "README.md"
 _ROWS_AT_ONCE = 5_000
 _SEARCHED = (
     "text",
@@ -94,6 +96,7 @@ def export(
     for name in names:
         if name not in CORPORA:
             raise UsageError(f"there is no corpus {name}; choose from {', '.join(CORPORA)}")
+    folder = folder.resolve()  # a link to a folder goes on leading to it
     _refuse_foreign(folder)
     assets = Assets(reading.assets(graph, role=None), split)
     written = Export(folder=folder)
@@ -117,8 +120,9 @@ def export(
                 "there is nothing to export: run `kgkit load` and `kgkit expand --asset ...` first"
             )
         text = card(written.as_json(), graph=graph, ledger=ledger, split=split)
-        (new / "README.md").write_text(text, encoding="utf-8")
-        (new / MANIFEST).write_text(json.dumps(written.as_json(), indent=1), encoding="utf-8")
+        (new / CARD).write_text(text, encoding="utf-8")
+        manifest = {**written.as_json(), "card": {"path": CARD, "sha256": _sha256(new / CARD)}}
+        (new / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
         for file in new.rglob("*"):
             _to_disk(file)
         if folder.exists():
@@ -138,24 +142,40 @@ def _to_disk(path: Path) -> None:
 
 
 def _refuse_foreign(folder: Path) -> None:
-    """Raise UsageError if the folder is a file, or holds anything but an earlier export."""
+    """Raise UsageError if the folder cannot be replaced, or holds anything but an earlier export as it was written."""
     if folder.is_file():
         raise UsageError(f"{folder} is a file; name a folder")
+    if Path.cwd().is_relative_to(folder):
+        raise UsageError(
+            f"{folder} is the folder you are in, and an export takes the place of its folder; name one inside it"
+        )
     if not folder.exists() or not any(folder.iterdir()):
         return
+    written = _written(folder)
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = path.relative_to(folder).as_posix()
+        if name == MANIFEST:
+            continue
+        if name not in written:
+            raise UsageError(
+                f"{folder} holds {name}, which is of no earlier export; move it, or name another folder"
+            )
+        if _sha256(path) != written[name]:
+            raise UsageError(
+                f"{path} was edited since it was exported; move it, or name another folder"
+            )
+
+
+def _written(folder: Path) -> dict[str, str]:
+    """Path -> sha256 of what the export in `folder` wrote. Raises UsageError if it is none."""
     try:
-        configs = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["configs"]
-        known = {part["path"] for parts in configs.values() for part in parts.values()}
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        parts = [part for parts in manifest["configs"].values() for part in parts.values()]
+        return {part["path"]: part["sha256"] for part in [*parts, manifest["card"]]}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UsageError(
             f"{folder} is not empty and no earlier export of kgkit; name another folder"
         ) from None
-    known |= {"README.md", MANIFEST}
-    foreign = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
-    for name in sorted(set(foreign) - known):
-        raise UsageError(
-            f"{folder} holds {name}, which is of no earlier export; move it, or name another folder"
-        )
 
 
 def _searched(

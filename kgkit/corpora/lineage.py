@@ -1,20 +1,22 @@
 """Trace anything back to its cells, prompt and reply, and a cell forward to all that rests on it."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from kgkit.errors import UsageError
 from kgkit.graph.store import GraphStore
 from kgkit.names import asset_id, failure_mode_id, sensor_id
 from kgkit.records import SourceRef
+from kgkit.schemas import graph_spec
 from kgkit.tables.read import read_file
 from kgkit.teacher.ledger import Ledger
 from kgkit.workspace import Workspace
 
-_ADDRESS = re.compile(r"(?P<file>[^#!]+)(?:#(?P<sheet>.*))?!(?P<column>[A-Z]+)(?P<row>\d+)")
-_TYPED = re.compile(
-    r"(?P<file>[^:#]+)(?:#(?P<sheet>[^:]*))?:(?P<row>\d+):(?P<column>\d+|[A-Za-z]+)"
-)
+_ADDRESS = re.compile(r"(?P<place>.+)!(?P<column>[A-Z]+)(?P<row>\d+)")
+_TYPED = re.compile(r"(?P<place>.+):(?P<row>\d+):(?P<column>\d+|[A-Za-z]+)")
+_TRACED = ("EXPERIENCES", "MONITORED_BY", "RELEVANT_TO")
+"""The relations that asks are about."""
 Link = dict[str, object]
 """One step of a chain: `what` it is, its `id`, and what is known about it."""
 
@@ -96,6 +98,7 @@ def forward(cell: str, *, graph: GraphStore, ledger: Ledger, workspace: Workspac
                 )
                 if touched and (sensor or mode):
                     asks.setdefault(ask.id)
+    chain += _parts_of_the_tree(source, graph)
     if len(chain) == 1:
         chain.append({"what": "nothing", "id": "no relation of the graph rests on this cell"})
     for ask_id in asks:
@@ -104,6 +107,21 @@ def forward(cell: str, *, graph: GraphStore, ledger: Ledger, workspace: Workspac
             "MATCH (p:Passage) WHERE p.ask = $ask RETURN p.id, p.name", {"ask": ask_id}
         ).rows
         chain += [{"what": "passage", "id": passage, "about": name} for passage, name in made]
+    return chain
+
+
+def _parts_of_the_tree(source: str, graph: GraphStore) -> list[Link]:
+    """The edges that say what an asset is and of what it consists, as far as they rest on a cell."""
+    chain: list[Link] = []
+    for type_, relationship in sorted(graph_spec().relationships.items()):
+        for start, end in relationship.ends:
+            if type_ in _TRACED or start == "Passage":
+                continue
+            rows = graph.query(
+                f"MATCH (a:{start})-[r:{type_}]->(b:{end}) WHERE $cell IN r.sources RETURN a.id, b.id ORDER BY a.id, b.id",
+                {"cell": source},
+            ).rows
+            chain += [{"what": f"edge {type_}", "id": f"{head} -> {tail}"} for head, tail in rows]
     return chain
 
 
@@ -203,7 +221,8 @@ def _cells(sources: list[str], workspace: Workspace) -> list[Link]:
     tables = {table.name: table for table in workspace.tables()}
     chain: list[Link] = []
     for source in sources:
-        table = tables.get(re.split("[#!]", source)[0])
+        match = _ADDRESS.fullmatch(source)
+        table = tables.get(_place(match["place"], tables)[0]) if match else None
         link: Link = {"what": "cell", "id": source, "text": texts.get(source, "")}
         if table is not None:
             link |= {"file": table.origin, "sha256": table.sha256}
@@ -215,25 +234,36 @@ def _texts(sources: list[str], workspace: Workspace) -> dict[str, str]:
     """Cell address -> its text as it stands in the workspace's copy."""
     found: dict[str, str] = {}
     tables = {table.name: table for table in workspace.tables()}
-    by_file: dict[str, list[re.Match[str]]] = {}
+    by_file: dict[str, list[tuple[str, re.Match[str]]]] = {}
     for source in sources:
-        match = _ADDRESS.fullmatch(source)
-        if match and match["file"] in tables:
-            by_file.setdefault(match["file"], []).append(match)
+        if match := _ADDRESS.fullmatch(source):
+            name, sheet = _place(match["place"], tables)
+            if name in tables:
+                by_file.setdefault(name, []).append((sheet, match))
     for name, cells in by_file.items():
         sheets = {
             sheet.name: sheet.rows
             for sheet in read_file(workspace.table_path(tables[name]), name=name).sheets
         }
-        for match in cells:
+        for sheet, match in cells:
             rows, row, column = (
-                sheets.get(match["sheet"] or "", []),
+                sheets.get(sheet, []),
                 int(match["row"]),
                 _number(match["column"]),
             )
             if row <= len(rows) and column <= len(rows[row - 1]):
                 found[match[0]] = rows[row - 1][column - 1]
     return found
+
+
+def _place(place: str, names: Iterable[str]) -> tuple[str, str]:
+    """`FILE#SHEET` or `FILE` as (file, sheet); a name of `names` may itself hold a `#`, and its folders may be missing."""
+    known = {Path(name).name: name for name in names} | {name: name for name in names}
+    for short in sorted(known, key=len, reverse=True):
+        if place == short or place.startswith(f"{short}#"):
+            return known[short], place[len(short) + 1 :]
+    file, _, sheet = place.partition("#")
+    return file, sheet
 
 
 def _cell(cell: str, workspace: Workspace) -> str:
@@ -243,21 +273,18 @@ def _cell(cell: str, workspace: Workspace) -> str:
         raise UsageError(
             f"--forward {cell}: write FILE:ROW:COL or FILE#SHEET!B4, for instance iso17359/pump.csv!D5"
         )
-    names = [table.name for table in workspace.tables()]
-    same = [name for name in names if name == match["file"] or Path(name).name == match["file"]]
-    if not same:
-        raise UsageError(f"no loaded table is called {match['file']}; there are {', '.join(names)}")
-    path = workspace.table_path(
-        next(table for table in workspace.tables() if table.name == same[0])
-    )
-    sheets = [sheet.name for sheet in read_file(path, name=same[0]).sheets]
-    sheet = match["sheet"] or (sheets[0] if len(sheets) == 1 else "")
+    tables = {table.name: table for table in workspace.tables()}
+    name, sheet = _place(match["place"], tables)
+    if name not in tables:
+        raise UsageError(f"no loaded table is called {name}; there are {', '.join(tables)}")
+    sheets = [one.name for one in read_file(workspace.table_path(tables[name]), name=name).sheets]
+    sheet = sheet or (sheets[0] if len(sheets) == 1 else "")
     if sheet not in sheets:
         raise UsageError(
-            f"--forward {cell}: name the sheet, as in {same[0]}#{sheets[0]}!B4; there are {', '.join(sheets)}"
+            f"--forward {cell}: name the sheet, as in {name}#{sheets[0]}!B4; there are {', '.join(sheets)}"
         )
     column = int(match["column"]) if match["column"].isdigit() else _number(match["column"])
-    return str(SourceRef(file=same[0], sheet=sheet, row=int(match["row"]), column=column))
+    return str(SourceRef(file=name, sheet=sheet, row=int(match["row"]), column=column))
 
 
 def _number(letters: str) -> int:

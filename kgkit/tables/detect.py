@@ -242,7 +242,7 @@ def _no_match(sheet: Sheet, nearest: list[Match]) -> str:
     near = max(nearest, key=lambda match: (match.covered - len(match.lacks), *_rank(match)))
     if not near.fields:
         return (
-            f"no layout fits: none of the first {HEADER_WITHIN} of {size} holds a known heading; name the columns "
+            f"no layout fits: none of the first {min(HEADER_WITHIN, len(sheet.rows))} of {size} holds a known heading; name the columns "
             "as schemas/headings.yaml lists them"
         )
     row = [text for text in sheet.rows[near.header] if text]

@@ -1,0 +1,86 @@
+"""What a user sees where something is odd: said in one line, never passed over."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kgkit import derive
+from kgkit.workspace import Workspace
+from tests.walk import kgkit, matrix_file
+
+COMPRESSOR = "Equipment,Failure mode,Cause\nGas booster compressor train,Leak,wear\n"
+
+
+def test_options_for_files_without_a_file_are_refused(tmp_path: Path) -> None:
+    for option in (("--role", "evaluation"), ("--layout", "fmea"), ("--sheet", "A")):
+        assert "name the files" in kgkit("load", *option, workspace=tmp_path / "w", code=2).err
+    assert not (tmp_path / "w").exists()
+
+
+def test_what_is_not_asked_for_a_held_out_name_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "booster.csv"
+    path.write_text(COMPRESSOR)
+    kgkit("load", path, workspace=tmp_path / "w")
+    asset = ("--asset", "Gas booster compressor train")
+    for command in (("expand", *asset), ("plan", "expand", *asset)):
+        said = kgkit(*command, workspace=tmp_path / "w").err
+        assert "would name a held-out asset: describe 1, discover 1" in said
+
+
+def test_asks_that_a_stopped_run_left_are_not_called_withdrawn(
+    starter: Path, tmp_path: Path
+) -> None:
+    kgkit("expand", "--asset", "fan", "--max-calls", "5", workspace=starter, code=5)
+    said = kgkit("load", matrix_file(tmp_path), workspace=starter).err
+    assert "have no reply yet" in said
+    assert "or a run stopped before them" in said
+
+
+def test_a_list_is_json_in_csv(tmp_path: Path) -> None:
+    kgkit("load", matrix_file(tmp_path), workspace=tmp_path / "w")
+    out = kgkit(
+        "query", "MATCH (a:Asset) RETURN a.id, a.sources", "--csv", workspace=tmp_path / "w"
+    ).out
+    _, (asset, sources) = csv.reader(io.StringIO(out))
+    assert asset == "mixer"
+    assert isinstance(json.loads(sources), list)
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(starter: Path) -> None:
+    query = "MATCH (a)-[r]->(b) RETURN a.id, b.id, r.sources"
+    line = [sys.executable, "-m", "kgkit", "--workspace", str(starter), "query", query, "--csv"]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        assert run.stdout is not None
+        assert run.stderr is not None
+        run.stdout.readline()
+        run.stdout.close()
+        assert run.stderr.read() == b""
+
+
+def test_a_load_that_was_cut_off_writes_its_rejects_when_it_is_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_text("Equipment,Failure mode\nMixer,Leak\nMixer,\n")
+    workspace = Workspace(tmp_path / "w")
+
+    def killed(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(derive, "bring_up_to_date", killed)
+        kgkit("load", path, workspace=workspace.root, code=130)
+    kgkit("status", "-q", workspace=workspace.root)
+    with monkeypatch.context() as patch:
+        patch.setattr(derive, "read_workspace_tables", killed)
+        kgkit("load", path, workspace=workspace.root, code=130)
+    kgkit("load", path, workspace=workspace.root, code=3)
+    assert "no failure_mode" in workspace.rejects.read_text()
+    workspace.rejects.unlink()
+    kgkit("load", path, workspace=workspace.root, code=3)
+    assert "no failure_mode" in workspace.rejects.read_text()

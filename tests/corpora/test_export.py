@@ -1,0 +1,70 @@
+"""An export takes the place of an earlier one, and of nothing that a person made."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.walk import kgkit, matrix_file
+
+
+@pytest.fixture
+def plant(tmp_path: Path) -> Path:
+    kgkit("load", matrix_file(tmp_path), workspace=tmp_path / "w")
+    return tmp_path / "w"
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def _append(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"mine\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "edit"),
+    [
+        ("README.md", _append),
+        ("triples/train-00000-of-00001.jsonl", _append),
+        ("notes.txt", lambda path: path.write_text("mine")),
+    ],
+)
+def test_what_a_person_edited_in_an_export_is_not_overwritten(
+    plant: Path, tmp_path: Path, name: str, edit: Callable[[Path], object]
+) -> None:
+    folder = tmp_path / "corpus"
+    kgkit("export", folder, "--format", "jsonl", workspace=plant)
+    edit(folder / name)
+    before = bytes_of(folder)
+    refused = kgkit("export", folder, "--format", "jsonl", workspace=plant, code=2)
+    assert Path(name).name in refused.err
+    assert "name another folder" in refused.err
+    assert bytes_of(folder) == before
+
+
+def test_exporting_twice_gives_the_same_bytes(plant: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "corpus"
+    kgkit("export", folder, workspace=plant)
+    before = bytes_of(folder)
+    kgkit("export", folder, workspace=plant)
+    assert bytes_of(folder) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "mixer.csv", "w"]
+
+
+def test_a_link_to_a_folder_goes_on_leading_to_it(plant: Path, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    link = tmp_path / "corpus"
+    link.symlink_to(tmp_path / "disk")
+    kgkit("export", link, workspace=plant)
+    assert link.is_symlink()
+    assert (tmp_path / "disk" / "README.md").exists()
+
+
+def test_the_folder_one_is_in_is_refused_by_name(
+    plant: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    assert "is the folder you are in" in kgkit("export", ".", workspace=plant, code=2).err
