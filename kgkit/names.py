@@ -100,6 +100,14 @@ def sensor_id(name: str) -> str:
     return slug(sensor_form(name))
 
 
+def word_forms(text: str) -> str:
+    """The words of a text in singular, one space before, between and after: `name in text` for whole words.
+
+    `word_forms("damaged seal") in word_forms("Damaged seals are ...")`.
+    """
+    return f" {' '.join(singular(word) for word in re.findall(r'[^\W_]+', plain(text)))} "
+
+
 def near_matches(names: Iterable[str], *, at_least: float = 86.0) -> list[tuple[str, str, float]]:
     """Pairs of different names that look alike: (a, b, similarity in 0..100), sorted, a < b.
 
@@ -115,12 +123,13 @@ def near_matches(names: Iterable[str], *, at_least: float = 86.0) -> list[tuple[
         for other, score, _ in process.extract_iter(
             name, rest, scorer=fuzz.token_sort_ratio, score_cutoff=at_least
         ):
-            if _marks(name) == _marks(other):
+            if marks(name) == marks(other):
                 pairs.append((name, other, round(float(score), 1)))
     return pairs
 
 
-def _marks(name: str) -> list[str]:
+def marks(name: str) -> list[str]:
+    """The words of a name that tell things of one kind apart: with a digit, or of one letter. Sorted."""
     return sorted(
         word for word in re.findall(r"\w+", plain(name)) if len(word) == 1 or not word.isalpha()
     )
