@@ -105,7 +105,8 @@ def word_forms(text: str) -> str:
 
     `word_forms("damaged seal") in word_forms("Damaged seals are ...")`.
     """
-    return f" {' '.join(singular(word) for word in re.findall(r'[^\W_]+', plain(text)))} "
+    words = " ".join(singular(word) for word in re.findall(r"[^\W_]+", plain(text)))
+    return f" {words} "
 
 
 def near_matches(names: Iterable[str], *, at_least: float = 86.0) -> list[tuple[str, str, float]]:
