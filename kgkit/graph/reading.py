@@ -12,7 +12,7 @@ from kgkit.graph.store import GraphStore
 from kgkit.records import Role, Value
 from kgkit.schemas import graph_spec
 
-PASSAGES_PER_PAGE = 2_000
+PASSAGES_PER_PAGE = 10_000
 PartLabel = Literal["Subunit", "Component"]
 
 
@@ -240,20 +240,33 @@ def counts(store: GraphStore) -> Counts:
     )
 
 
-def passages(store: GraphStore) -> Iterator[StoredPassage]:
-    """All passages by id; a page of them in memory at a time."""
-    parameters: dict[str, Value] = {"after": ""}
-    cypher = (
-        "MATCH (p:Passage) WHERE p.id > $after AND p.role = 'source'"
-        f" RETURN {_PASSAGE} ORDER BY p.id LIMIT {PASSAGES_PER_PAGE}"
+def passages(store: GraphStore, kinds: Iterable[str] | None = None) -> Iterator[StoredPassage]:
+    """All passages, or those of these kinds, by id; PASSAGES_PER_PAGE or so of them in memory at a time.
+
+    Ids are hexadecimal digests, so that pages of equal size are ranges of their first digits.
+    """
+    condition, given = "p.role = 'source'", {}
+    if kinds is not None:
+        condition, given = f"{condition} AND p.kind IN $kinds", {"kinds": sorted(kinds)}
+    total = cast(
+        "int",
+        store.query(f"MATCH (p:Passage) WHERE {condition} RETURN count(p) AS n", given).rows[0][0],
     )
-    while True:
-        page = store.query(cypher, parameters).dicts()
-        for row in page:
-            yield _passage(row)
-        if len(page) < PASSAGES_PER_PAGE:
-            return
-        parameters["after"] = _text(page[-1]["id"])
+    for first, last in _ranges(total):
+        page = store.query(
+            f"MATCH (p:Passage) WHERE {condition} AND p.id >= $first AND p.id < $last"
+            f" RETURN {_PASSAGE} ORDER BY p.id",
+            {**given, "first": first, "last": last},
+        )
+        yield from map(_passage, page.dicts())
+
+
+def _ranges(total: int) -> list[tuple[str, str]]:
+    """Ranges of hexadecimal ids, at most 256, that hold about PASSAGES_PER_PAGE of `total` each."""
+    count = next(n for n in (1, 16, 256) if n == 256 or total <= n * PASSAGES_PER_PAGE)
+    digits = {1: 0, 16: 1, 256: 2}[count]
+    starts = [f"{n:0{digits}x}" for n in range(count)] if digits else [""]
+    return list(zip(starts, [*starts[1:], "\U0010ffff"], strict=True))
 
 
 def passages_of(store: GraphStore, asset_id: str, kinds: Iterable[str]) -> list[StoredPassage]:

@@ -110,6 +110,6 @@ def test_passages_come_whole_by_id_in_pages(store: GraphStore, monkeypatch: pyte
     store.merge(Subgraph(nodes=nodes))
     assert [p.text for p in reading.passages(store)] == [f"t{i}" for i in range(9)]
     assert list(reading.passages(store))[6] == reading.StoredPassage(
-        id="p6", kind="even", text="t6", asset="fan", part="", sensor="", failure_mode="", parents=("a", "b"),
+        id="p6", kind="even", question="", text="t6", asset="fan", part="", sensor="", failure_mode="", parents=("a", "b"),
         sources=("x.csv!A1",), ask="q", prompt="n", prompt_version="1", teacher="t",
     )  # fmt: skip
