@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from kgkit.corpora.card import card
-from kgkit.corpora.rows import CORPORA, Corpus, Row, SplitName
+from kgkit.corpora.row import Row, SplitName
+from kgkit.corpora.rows import CORPORA, Corpus
 from kgkit.errors import KgkitError, UsageError
 from kgkit.expand.scope import Assets
 from kgkit.graph import reading
@@ -249,6 +250,8 @@ class _ParquetWriter:
             "string[]": pa.list_(pa.string()),
             "integer": pa.int64(),
             "float": pa.float64(),
+            "boolean": pa.bool_(),
+            "messages": pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())])),
         }
         self.path, self.rows = path, 0
         self._schema = pa.schema([(name, types[type_]) for name, type_ in corpus.columns.items()])
