@@ -34,6 +34,9 @@ CPU_ENVIRONMENT = "vllm-cpu"
 
 CONTEXT = 4096
 READY_WITHIN_S = 600.0
+_CPU_FLAGS = ("--no-enable-chunked-prefill",)
+"""vLLM 0.32.0 rewinds the generator of a seeded draw whose prompt is read in chunks. A CPU's generator cannot be rewound:
+the engine dies with `CPU Generator does not use offset`, under load only."""
 _SECRETS = frozenset({"OPENAI_API_KEY", "NEO4J_PASSWORD", "HF_TOKEN"})
 _NOT_NEEDED = frozenset({"torch", "torchvision", "torchaudio", "torchcodec"})
 _BUILT = "kgkit-built.txt"
@@ -88,13 +91,14 @@ def serving(
     log_file = cache_dir / f"vllm-{port}.log"
     log_file.parent.mkdir(parents=True, exist_ok=True)
     with log_file.open("wb") as output:
-        number_format = cpu_number_format() if cpu_environment else "auto"
+        cpu = cpu_environment is not None
+        flags = [*_flags(directory, port=port), "--dtype", cpu_number_format() if cpu else "auto"]
         process = subprocess.Popen(  # noqa: S603
-            [*command, *_flags(directory, port=port), "--dtype", number_format],
+            [*command, *flags, *(_CPU_FLAGS if cpu else ())],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env=_environment(cpu=cpu_environment is not None),
+            env=_environment(cpu=cpu),
             start_new_session=True,
         )
     try:

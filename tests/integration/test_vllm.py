@@ -95,6 +95,16 @@ def test_samples_differ_by_their_number_and_repeat(vllm):
     assert [replies(vllm.url, one)[0].text for one in asks] == first
 
 
+def test_seeded_draws_with_more_prompt_than_fits_one_batch_leave_the_server_alive(vllm):
+    """Read in chunks, such prompts kill vLLM 0.32.0 on a CPU: `serving` turns chunks off."""
+    text = "A pump has a seal, a bearing, an impeller and a shaft. " * 30
+    asks = [
+        ask(f"{at}. {text}", model="smollm2", max_tokens=4, temperature=0.7, number=1000 + at)
+        for at in range(64)
+    ]
+    assert len(replies(vllm.url, *asks)) == 64
+
+
 def test_every_one_of_many_asks_ends_and_is_asked_once(vllm, tmp_path):
     asks = [
         ask(f"What is part {at} of a pump?", model="smollm2", max_tokens=16) for at in range(32)
