@@ -91,7 +91,7 @@ def export(
     Example: kgkit export corpus, then datasets.load_dataset("corpus", "kd_base")
     """
     from kgkit.corpora.export import export as export_corpora
-    from kgkit.corpora.rows import SIDES, SplitName
+    from kgkit.corpora.row import SIDES, SplitName
     from kgkit.errors import UsageError
 
     options = options_of(context)
