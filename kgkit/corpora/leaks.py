@@ -1,0 +1,184 @@
+"""Find passages that tell of the evaluation: a held-out name, nearly a question, or a run of words out of one.
+
+Questions ("stems") are compared with a passage as a whole, with its lines and with its sentences. MinHash on the words proposes
+pairs; rapidfuzz's token_sort_ratio decides. Runs of 13 words are looked up by hash, as GPT-3 did (Brown et al. 2020, C).
+"""
+
+import csv
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from kgkit.corpora.curation import CuratedInput, Finding, Leak, LeakSpec
+from kgkit.corpora.near_duplicates import band_keys, signatures
+from kgkit.corpora.shingles import Hashes, HashSet, Ragged, mixed, plain_text, runs, spelled, words
+from kgkit.errors import UsageError
+
+STEM_COLUMNS = ("question", "stem", "text")
+# On single words: a pair that shares 7 words in 10 is proposed with probability 0.985, one that shares 1 in 10 with 0.002.
+_PERMUTATIONS, _BANDS, _ROWS, _SEED = 64, 16, 4, 1
+# Lengths of two texts whose ratio reaches the least one differ at most by this factor, with room for a lower setting.
+_LONGER = 1.5
+_PIECES = re.compile(r"(?<=[.!?])\s+|(?<=[。？！])|\n+")  # noqa: RUF001 - Chinese punctuation
+
+
+def read_stems(path: Path) -> list[str]:
+    """The questions of a JSONL, CSV or Parquet file with a column question, stem or text (the first of them that it has).
+
+    Raises UsageError for another kind of file, one without such a column, and one that cannot be read.
+    """
+    readers = {".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet}
+    read = readers.get(path.suffix.lower())
+    if read is None:
+        raise UsageError(f"{path}: give the questions as {', '.join(readers)}")
+    try:
+        columns, rows = read(path)
+    except (OSError, ValueError, csv.Error) as error:
+        raise UsageError(f"{path}: cannot be read ({' '.join(str(error).split())})") from None
+    column = next((name for name in STEM_COLUMNS if name in columns), None)
+    if column is None:
+        raise UsageError(
+            f"{path}: has no column {', '.join(STEM_COLUMNS)}; its columns are {', '.join(columns) or 'none'}"
+        )
+    stems = [str(row.get(column) or "").strip() for row in rows]
+    return [stem for stem in stems if stem]
+
+
+def _jsonl(path: Path) -> tuple[list[str], list[dict[str, object]]]:
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+        if line.strip():
+            row = json.loads(line)
+            if not isinstance(row, dict):
+                raise ValueError(f"line {number} is no JSON object")
+            rows.append(row)
+    return list(dict.fromkeys(name for row in rows for name in row)), rows
+
+
+def _csv(path: Path) -> tuple[list[str], list[dict[str, object]]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file)
+        rows: list[dict[str, object]] = [dict(row) for row in reader]
+    return list(reader.fieldnames or ()), rows
+
+
+def _parquet(path: Path) -> tuple[list[str], list[dict[str, object]]]:
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(path)
+    columns = list(file.schema_arrow.names)
+    wanted = [name for name in columns if name in STEM_COLUMNS]
+    return columns, file.read(columns=wanted).to_pylist()
+
+
+class StemIndex:
+    """The questions of an evaluation, to be looked for in passages."""
+
+    def __init__(self, stems: Iterable[str], spec: LeakSpec) -> None:
+        self._spec = spec
+        self._stems = sorted({" ".join(stem.split()) for stem in stems} - {""})
+        self._words = [spelled(plain_text(stem)) for stem in self._stems]
+        self._plain = [" ".join(row) for row in self._words]
+        hashed = words([plain_text(stem) for stem in self._stems])
+        long = runs(hashed, spec.run_words)
+        self._runs: dict[int, tuple[int, int]] = {}
+        for number, row in enumerate(self._words):
+            if len(row) >= spec.run_words:
+                for place, value in enumerate(long.row(number).tolist()):
+                    self._runs.setdefault(value, (number, place))
+        self._run_set = HashSet(np.array(list(self._runs), np.uint64))
+        keys = _keys(hashed)
+        self._by_key: dict[int, list[int]] = defaultdict(list)
+        for number, row_keys in enumerate(keys.tolist()):
+            for key in row_keys:
+                self._by_key[key].append(number)
+        self._key_set = HashSet(keys.ravel())
+        self._longest = max(map(len, self._words), default=0) * _LONGER
+
+    def found(self, batch: Sequence[CuratedInput], hashed: Ragged) -> Iterator[Leak]:
+        """What the batch tells of the questions: at most one near-equal one and one run of words for each passage."""
+        if not self._stems:
+            return
+        yield from self._near(batch, hashed)
+        yield from self._shared_runs(batch, hashed)
+
+    def _shared_runs(self, batch: Sequence[CuratedInput], hashed: Ragged) -> Iterator[Leak]:
+        """Runs of words that stand in a question, the first one of each passage."""
+        of = runs(hashed, self._spec.run_words)
+        enough = np.repeat(hashed.lengths >= self._spec.run_words, of.lengths)
+        places = np.flatnonzero(self._run_set.has(of.values) & enough)
+        rows = np.searchsorted(of.offsets, places, side="right") - 1
+        for row, first in zip(*np.unique(rows, return_index=True), strict=True):
+            number, start = self._runs[int(of.values[places[first]])]
+            said = " ".join(self._words[number][start : start + self._spec.run_words])
+            yield _leak(batch[int(row)], "words of a stem", said, self._stems[number])
+
+    def _near(self, batch: Sequence[CuratedInput], hashed: Ragged) -> Iterator[Leak]:
+        """The piece of each passage that is most like a question, if it is enough so."""
+        pieces: list[str] = []
+        owners: list[int] = []
+        for row, (passage, length) in enumerate(zip(batch, hashed.lengths.tolist(), strict=True)):
+            parts = {part.strip() for part in _PIECES.split(passage.text)}
+            parts |= {line.strip() for line in passage.text.splitlines()}
+            if length <= self._longest:
+                parts.add(passage.text.strip())
+            new = [plain_text(part) for part in sorted(parts)]
+            pieces += new
+            owners += [row] * len(new)
+        best: dict[int, tuple[float, str, int]] = {}
+        for place, numbers in self._proposed(words(pieces)):
+            found = self._most_like(pieces[place], numbers)
+            if found and found[0] > best.get(owners[place], (0.0,))[0]:
+                best[owners[place]] = (found[0], pieces[place], found[1])
+        for row, (ratio, piece, number) in sorted(best.items()):
+            what: Finding = "equal to a stem" if ratio == 100 else "near a stem"
+            yield _leak(batch[row], what, piece, self._stems[number])
+
+    def _proposed(self, hashed: Ragged) -> Iterator[tuple[int, list[int]]]:
+        """(piece, questions that share a band with it)."""
+        keys = _keys(hashed)
+        hits = self._key_set.has(keys.ravel()).reshape(keys.shape)
+        short = (hashed.lengths > 0) & (hashed.lengths <= self._longest)
+        for place in np.flatnonzero(hits.any(axis=1) & short).tolist():
+            found = {
+                number for key in keys[place, hits[place]].tolist() for number in self._by_key[key]
+            }
+            yield place, sorted(found)
+
+    def _most_like(self, piece: str, numbers: Sequence[int]) -> tuple[float, int] | None:
+        """(ratio, question) of the question that the piece is most like; None below the least ratio."""
+        from rapidfuzz import fuzz, process
+
+        found = process.extractOne(
+            " ".join(spelled(piece)),
+            {number: self._plain[number] for number in numbers},
+            scorer=fuzz.token_sort_ratio,
+            score_cutoff=self._spec.ratio,
+        )
+        return (float(found[1]), int(found[2])) if found else None
+
+
+def held_out_names(batch: Iterable[CuratedInput], held_out: re.Pattern[str]) -> Iterator[Leak]:
+    """Passages that name what is held out, with the words around the first name."""
+    for passage in batch:
+        found = held_out.search(passage.text)
+        if found:
+            around = passage.text[max(found.start() - 40, 0) : found.end() + 40]
+            yield _leak(passage, "held-out name", " ".join(around.split()), "")
+
+
+def _keys(hashed: Ragged) -> Hashes:
+    signed = signatures(hashed, permutations=_PERMUTATIONS, seed=_SEED)
+    keys = band_keys(signed, bands=_BANDS, rows=_ROWS)
+    number: Hashes = np.arange(_BANDS, dtype=np.uint64)
+    return mixed(keys + number)  # a key of one band is none of another
+
+
+def _leak(passage: CuratedInput, what: Finding, where: str, stem: str) -> Leak:
+    return Leak(
+        id=passage.id, kind=passage.kind, group=passage.group, what=what, where=where, stem=stem
+    )
