@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kgkit import content
+from kgkit.corpora.published import alia_corpora
 from kgkit.errors import KgkitError
 from kgkit.graph.open import open_store
 from kgkit.prompts import check_prompts
@@ -17,7 +18,7 @@ from kgkit.settings import Settings
 from kgkit.splits import read_split
 from kgkit.workspace import Choices, Workspace
 
-_EXTRAS = {"local": "torch", "finetune": "trl", "evaluation": "lm-eval"}
+_EXTRAS = {"corpora": "matplotlib", "local": "torch", "finetune": "trl", "evaluation": "lm-eval"}
 _FREE_GIB = 1.0
 
 
@@ -57,7 +58,7 @@ def examine(workspace: Workspace, choices: Choices, settings: Settings) -> list[
 def check_content() -> list[str]:
     """What is wrong with the prompts, schemas and splits in use; empty if nothing is."""
     findings = check_prompts()
-    for read in (graph_spec, _layouts, lambda: read_split("default")):
+    for read in (graph_spec, _layouts, lambda: read_split("default"), alia_corpora):
         try:
             read()
         except KgkitError as error:

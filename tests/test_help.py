@@ -4,7 +4,7 @@ import sys
 import pytest
 
 COMMANDS = [
-    [], ["load"], ["lint"], ["plan"], ["expand"], ["query"], ["export"], ["status"], ["trace"], ["rebuild"],
+    [], ["load"], ["lint"], ["plan"], ["expand"], ["query"], ["export"], ["status"], ["trace"], ["rebuild"], ["stats"],
     ["doctor"], ["teacher"], ["teacher", "pull"], ["teacher", "serve"], ["content"], ["content", "copy"],
     ["content", "check"],
 ]  # fmt: skip
@@ -14,6 +14,10 @@ HEAVY = (
     "transformers",
     "pandas",
     "pyarrow",
+    "numpy",
+    "matplotlib",
+    "sklearn",
+    "tokenizers",
     "neo4j",
     "ladybug",
     "pydantic",

@@ -3,9 +3,9 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from kgkit.cli.session import GlobalOptions
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from kgkit.teacher.asking import Event
 
 _LINE_EVERY_S = 15.0
+Item = TypeVar("Item")
 
 
 class Tally:
@@ -83,6 +84,21 @@ def progress(
         with Status("starting", console=Console(stderr=True)) as status:
             tally.show = _now_and_then(0.2, lambda: status.update(tally.line()))
             yield tally
+
+
+def watched(options: GlobalOptions, items: Iterable[Item], things: str) -> Iterator[Item]:
+    """The items, with a line on stderr now and then that says how many have gone by."""
+    count = 0
+    terminal = sys.stderr.isatty()
+    show = _now_and_then(
+        0.2 if terminal else _LINE_EVERY_S,
+        lambda: sys.stderr.write(f"{count:,} {things}" + ("\r" if terminal else "\n")),
+    )
+    for item in items:
+        yield item
+        count += 1
+        if not options.quiet:
+            show()
 
 
 def _now_and_then(every_s: float, show: Callable[[], object]) -> Callable[[], None]:
