@@ -7,6 +7,7 @@ address is spoken to (redirects are refused), and the key never reaches an error
 import asyncio
 import json
 import re
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ _TELLTALES = [
 _SHORTEST_SECRET = 8
 """Characters of a key worth hiding: `none`, `EMPTY` and the like are words, not secrets."""
 _FATAL = ("unauthorized", "payment", "not_found")
+_NOBODY = "start the server, as in `kgkit teacher serve smollm2 --cpu`, or check the address"
 _RETRYABLE = ("rate_limited", "server_error", "timeout", "connection", "malformed")
 
 
@@ -148,6 +150,7 @@ class Line:
         self.url = printable_url(base_url)
         self.secrets = [api_key] if api_key and len(api_key) >= _SHORTEST_SECRET else []
         self._closed = False
+        self._answered = False
         self._timeout_s = timeout_s
         timeout = openai.Timeout(timeout_s, connect=min(30.0, timeout_s))
         self._client = openai.AsyncOpenAI(
@@ -162,6 +165,7 @@ class Line:
     async def send(self, path: str, body: Mapping[str, object] | None = None) -> bytes:
         """The raw answer to a POST of `body`, or to a GET without one. Raises TeacherError.
 
+        An address that cannot be reached is fatal until it has answered once; later it is an outage.
         Raw, because the SDK's own models would take a page of HTML for a completion without choices.
         """
         import aiohttp
@@ -176,14 +180,16 @@ class Line:
                     answer = await self._client.get(path, cast_to=raw)
                 else:
                     answer = await self._client.post(path, cast_to=raw, body=body)
+            self._answered = True
             return bytes(answer.content)
         except TimeoutError:
             said = f"no answer within {self._timeout_s:g} s"
             raise TeacherError("timeout", said, retryable=True) from None
         except openai.APIStatusError as error:
+            self._answered = True
             raise _status_error(error, self.secrets) from None
         except (openai.OpenAIError, aiohttp.ClientError, OSError) as error:
-            raise _connection_error(error, self.secrets) from None
+            raise _connection_error(error, self.secrets, answered=self._answered) from None
         except RuntimeError:  # what a closed client raises
             if self._closed:
                 raise _closed() from None
@@ -230,7 +236,7 @@ def _said(error: Any) -> str:  # noqa: ANN401
     return str(body or error.response.text or error.response.reason_phrase)
 
 
-def _connection_error(error: BaseException, secrets: list[str]) -> TeacherError:
+def _connection_error(error: BaseException, secrets: list[str], *, answered: bool) -> TeacherError:
     """The SDK calls a refused connection a timeout; what really happened is at the end of the chain."""
     import aiohttp
 
@@ -247,7 +253,13 @@ def _connection_error(error: BaseException, secrets: list[str]) -> TeacherError:
         )
     if isinstance(cause, aiohttp.ServerTimeoutError):
         return TeacherError("timeout", said, retryable=True)
-    return TeacherError("connection", said, retryable=True)
+    nobody = isinstance(cause, ConnectionRefusedError | socket.gaierror)
+    return TeacherError(
+        "connection",
+        f"{said}; {_NOBODY}" if nobody and not answered else said,
+        retryable=answered or not nobody,
+        fatal=nobody and not answered,
+    )
 
 
 def one_line(text: str, secrets: list[str]) -> str:

@@ -34,7 +34,7 @@ async def probe(
     """The facts of `model` behind `base_url`; without `model`, of the one that it serves.
 
     Passing faults are tried again for about 15 s (a stated wait is kept to). Raises ServiceError if it does
-    not answer or refuses, UsageError if the model has to be named.
+    not answer, refuses, or (at once) if nothing listens there, UsageError if the model has to be named.
     """
     line = Line(base_url, api_key=api_key, timeout_s=timeout_s)
     prober = _Prober(line, clock or Clock())
@@ -138,8 +138,11 @@ class _Prober:
             await asyncio.sleep(self._clock.real_s(wait_s))
 
     def _no(self, error: TeacherError) -> ServiceError:
+        said = f"teacher {self._line.url}: {error}"
+        if error.kind == "connection" and error.fatal:  # it says itself what to do
+            return ServiceError(said)
         step = NEXT_STEP.get(error.kind, "see that it runs and that the address ends in /v1")
-        return ServiceError(f"teacher {self._line.url}: {error}; {step}")
+        return ServiceError(f"{said}; {step}")
 
 
 def _json_object(raw: bytes, *, chat: bool) -> bytes:

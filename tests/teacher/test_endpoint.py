@@ -3,7 +3,9 @@ import gc
 import json
 import logging
 import re
+import time
 import warnings
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -104,11 +106,54 @@ def test_a_final_refusal_is_not_tried_again(server, fault, kind, fatal):
     assert (error.kind, error.retryable, error.fatal) == (kind, False, fatal)
 
 
-def test_a_refused_connection_is_no_timeout(server):
+def test_where_nothing_ever_answered_a_refused_connection_is_final(server):
     server.down()
     error = refused(server, None)
-    assert (error.kind, error.retryable) == ("connection", True)
+    assert (error.kind, error.retryable, error.fatal) == ("connection", False, True)
+    assert "kgkit teacher serve" in str(error)
     server.up()
+
+
+@pytest.mark.parametrize("fault", [None, "overloaded"])
+def test_a_refused_connection_after_any_answer_is_an_outage(server, fault):
+    async def go():
+        teacher = EndpointTeacher(server.url, FACTS)
+        try:
+            server.behaviour.always = fault
+            with suppress(TeacherError):
+                await teacher.answer(make_ask())
+            server.down()
+            await teacher.answer(make_ask())
+        finally:
+            await teacher.close()
+            server.up()
+
+    with pytest.raises(TeacherError) as caught:
+        asyncio.run(go())
+    error = caught.value
+    assert (error.kind, error.retryable, error.fatal) == ("connection", True, False)
+
+
+@pytest.mark.parametrize(
+    "uri", ["http://127.0.0.1:9/v1", "http://localhost:9/v1", "http://no-such-host.invalid/v1"]
+)
+def test_a_teacher_that_is_not_there_is_refused_within_two_seconds(tmp_path, uri):
+    started = time.monotonic()
+    with (
+        Ledger.open(tmp_path / "l.sqlite") as ledger,
+        pytest.raises(
+            ServiceError, match=r"kgkit teacher serve .* or check the address$"
+        ) as caught,
+    ):
+        open_teacher(
+            uri,
+            model="",
+            settings=read_settings(),
+            ledger=ledger,
+            facts=lambda: Facts(assets={}, training=frozenset()),
+        )
+    assert time.monotonic() - started < 2
+    assert caught.value.exit_code == 4
 
 
 def test_the_stated_wait_is_read(server):
@@ -350,10 +395,9 @@ def test_the_probe_says_why_there_is_no_teacher(server):
     with pytest.raises(ServiceError, match=r"HTTP 401.*OPENAI_API_KEY"):
         asyncio.run(probe(server.url, api_key="wrong"))
     assert asyncio.run(probe(server.url, api_key="right")).model == "stub"
-    server.down()
+    server.behaviour.always = "overloaded"
     with pytest.raises(ServiceError, match="see that it runs"):
         asyncio.run(probe(server.url, api_key="right", clock=FastClock()))
-    server.up()
 
 
 def test_a_redirect_is_not_followed(server, monkeypatch):

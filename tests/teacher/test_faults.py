@@ -16,6 +16,7 @@ from kgkit.records import Reply
 from kgkit.teacher.asking import Asker, Event
 from kgkit.teacher.endpoint import EndpointFacts, EndpointTeacher
 from kgkit.teacher.ledger import Ledger
+from kgkit.teacher.limits import Clock
 from tests.fault_server import TRANSPORT_FAULTS, Behaviour, FaultServer
 from tests.teacher.parts import FastClock, make_ask
 
@@ -87,11 +88,30 @@ def test_an_outage_is_waited_out(tmp_path, fault):
     assert [type(end) for _, end in found] == [Reply] * 400
 
 
-def test_a_server_that_is_down_is_given_up_after_patience(tmp_path):
+def test_a_server_that_goes_away_is_given_up_after_patience(tmp_path):
+    asks = map(make_ask, range(40))
+    with FaultServer() as server:
+
+        def see(event: Event):
+            if event.kind == "replied":
+                server.down()
+
+        with pytest.raises(ServiceError, match=r"no reply for 600 s .*see that it runs"):
+            asyncio.run(
+                ask_all(server, tmp_path / "l.sqlite", asks, on_event=see, clock=FastClock(3000))
+            )
+        server.up()
+
+
+def test_a_server_that_was_never_there_stops_the_run_at_once(tmp_path):
     with FaultServer() as server:
         server.down()
-        with pytest.raises(ServiceError, match=r"no reply for 600 s .*see that it runs"):
-            asyncio.run(ask_all(server, tmp_path / "l.sqlite", [make_ask()], clock=FastClock(3000)))
+        started = time.monotonic()
+        with pytest.raises(ServiceError, match=r"or check the address; run the same command again"):
+            asyncio.run(
+                ask_all(server, tmp_path / "l.sqlite", map(make_ask, range(1000)), clock=Clock())
+            )
+        assert time.monotonic() - started < 2
         server.up()
 
 
