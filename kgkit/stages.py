@@ -239,6 +239,13 @@ class _Progress:
     rejected: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     standing_for: dict[str, str] = field(default_factory=dict)  # second try -> the first
+    asked_again: set[str] = field(default_factory=set)  # second tries that came out
+
+    def reopen(self, second_tries: Iterable[Ask]) -> None:
+        """Those that were not asked leave their first try without an end: it is not rejected yet."""
+        for ask in second_tries:
+            if ask.id not in self.asked_again:
+                self.rejected.pop(self.standing_for[ask.id], None)
 
     def pending(self, asks: Iterable[Ask]) -> list[Ask]:
         """The asks that have no end yet."""
@@ -263,6 +270,7 @@ async def run_stage(
     again = await _collect(stage, asks, answers, progress)
     if again:
         await _collect(stage, again, answers, progress)
+        progress.reopen(again)
     settled = _settle(stage, asks, progress)
     pending = progress.pending(asks)
     if not (needs_all and (pending or progress.failed)):
@@ -288,6 +296,8 @@ async def _collect(
     again = []
     async for ask, result in answers.answers(asks):
         first = progress.standing_for.get(ask.id, ask.id)
+        if first != ask.id:
+            progress.asked_again.add(ask.id)
         if isinstance(result, Failure):
             progress.rejected.pop(first, None)
             progress.failed[first] = result.kind

@@ -74,6 +74,21 @@ def expand(
     )
 
 
+def test_what_waits_for_its_second_try_is_still_to_do(plant: Callable[[str], Derivation]) -> None:
+    derivation = plant("w")
+    whole = expand(plant("whole"), ScriptedTeacher(bad_first=True))
+    spent = 0
+    for max_calls in (12, 1, 1, 5):
+        link = expand(derivation, ScriptedTeacher(bad_first=True), max_calls=max_calls).stages[
+            "link"
+        ]
+        spent += max_calls
+        assert link.done + link.pending + link.rejected.total() == link.planned
+        assert link.rejected.total() == 0
+    assert spent < whole.calls
+    assert whole.stages["link"].rejected.total() == whole.stages["link"].pending == 0
+
+
 def rebuilt_equal(derivation: Derivation) -> bool:
     before, after = derive.rebuild(derivation)
     return before == after
