@@ -12,6 +12,7 @@ from kgkit.expand.facts import reference_facts
 from kgkit.expand.run import expand, withdraw
 from kgkit.expand.scope import Assets, Options, Scope, part_scope
 from kgkit.extend.options import KINDS, ExtendOptions, Kind
+from kgkit.extend.resolve import settle_entities
 from kgkit.extend.run import extend
 from kgkit.graph import reading, written
 from kgkit.graph.store import GraphStore
@@ -102,7 +103,9 @@ async def everything(*, graph: GraphStore, ledger: Ledger, assets: Assets) -> in
     Returns how many asks have no reply.
     """
     missing = await _scopes(graph=graph, ledger=ledger, assets=assets)
-    return missing + await extensions(graph=graph, ledger=ledger, assets=assets)
+    missing += await extensions(graph=graph, ledger=ledger, assets=assets)
+    settle_entities(graph)
+    return missing
 
 
 async def _scopes(*, graph: GraphStore, ledger: Ledger, assets: Assets) -> int:

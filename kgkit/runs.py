@@ -15,6 +15,7 @@ from kgkit.expand.facts import reference_facts
 from kgkit.expand.run import expand
 from kgkit.expand.scope import Options, Scope
 from kgkit.extend.options import KINDS, ExtendOptions, Kind
+from kgkit.extend.resolve import settle_entities
 from kgkit.extend.run import extend
 from kgkit.graph import reading
 from kgkit.settings import Settings
@@ -216,6 +217,7 @@ def _run(
     run_id = ledger.start_run(command, arguments)
     derive.begin_change(derivation)
     done, ended = asyncio.run(run())
+    settle_entities(derivation.graph)
     derive.end_change(derivation)
     for name, counts in done.stages.items():
         counts.cached = hooks.cached[name]

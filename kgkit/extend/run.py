@@ -5,8 +5,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from kgkit.expand.scope import Scope
+from kgkit.extend.entities import ExtractEntities
+from kgkit.extend.interactions import ExplainInteractions
 from kgkit.extend.options import ExtendOptions, Kind
 from kgkit.extend.rephrase import Rephrase
+from kgkit.extend.roles import ExplainRoles
 from kgkit.graph.store import GraphStore
 from kgkit.stages import Answers, GraphThread, Profile, Stage, StageCounts, StageRun, run_stage
 
@@ -23,11 +26,17 @@ class Extension:
     cut_short: list[str] = field(default_factory=list)
 
 
-def stage_of(kind: Kind, scope: Scope, profile: Profile, options: ExtendOptions) -> Stage:  # noqa: ARG001
+def stage_of(kind: Kind, scope: Scope, profile: Profile, options: ExtendOptions) -> Stage:
     """The stage of a kind for one asset and its parts."""
     match kind:
         case "rephrase":
             return Rephrase(scope, profile)
+        case "entities":
+            return ExtractEntities(scope, profile)
+        case "entity-centric":
+            return ExplainRoles(scope, profile)
+        case "interaction-centric":
+            return ExplainInteractions(scope, profile, pairs=options.pairs_per_document)
         case _:
             raise NotImplementedError(kind)
 

@@ -1,0 +1,58 @@
+"""Entity-centric: the role of each entity in each document (ALIA, section 4.2.3)."""
+
+from collections.abc import Iterator
+
+from kgkit.expand.passage import without_repeats
+from kgkit.expand.scope import Scope
+from kgkit.extend.checks import variables_of
+from kgkit.extend.entities import Entity
+from kgkit.extend.explain import Mentioned, explanation, mentioned
+from kgkit.graph import written
+from kgkit.graph.store import GraphStore
+from kgkit.records import Ask, EdgeKey, NodeKey, Reply, Subgraph
+from kgkit.stages import Profile, Settled, make_ask
+
+KIND = "entity_role"
+
+
+class ExplainRoles:
+    """The stage for the documents of one asset and its parts."""
+
+    name = "entity-centric"
+
+    def __init__(self, scope: Scope, profile: Profile) -> None:
+        self.held_out = scope.held_out_pattern
+        self._scope = scope
+        self._profile = profile
+        self._mentioned: dict[str, Mentioned] = {}
+
+    def plan(self, graph: GraphStore) -> Iterator[Ask]:
+        """One ask for each entity of each document."""
+        self._mentioned = mentioned(graph, self._scope)
+        for one in self._mentioned.values():
+            for entity in one.entities:
+                yield make_ask(
+                    stage=self.name,
+                    prompt="entity-role",
+                    variables={
+                        **variables_of(one.document),
+                        "entity": entity.name,
+                        "kind": entity.kind,
+                    },
+                    subject=one.document.subject,
+                    profile=self._profile,
+                )
+
+    def parse(self, ask: Ask, reply: Reply) -> Subgraph:
+        """The passage, about the entity, derived from its document."""
+        entity = Entity(name=str(ask.variables["entity"]), kind=str(ask.variables["kind"]))
+        document = self._mentioned[ask.subject.parent or ""].document
+        return explanation(ask, reply, document, [entity], kind=KIND)
+
+    def settle(self, accepted: list[tuple[Ask, Subgraph]]) -> Settled:
+        """All passages but those that repeat an earlier one."""
+        return without_repeats(accepted)
+
+    def written(self, graph: GraphStore) -> tuple[list[NodeKey], list[EdgeKey]]:
+        """The roles of this asset's documents."""
+        return written.derived_passages(graph, self._scope.asset, [KIND]), []
