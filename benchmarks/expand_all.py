@@ -24,6 +24,7 @@ def child(folder: Path, assets: int) -> None:
     from kgkit.derive import Derivation
     from kgkit.expand.scope import Options
     from kgkit.graph.open import open_store
+    from kgkit.records import Ask, Reply
     from kgkit.settings import Settings
     from kgkit.splits import read_split
     from kgkit.tables import read_tables
@@ -31,6 +32,13 @@ def child(folder: Path, assets: int) -> None:
     from kgkit.teacher.ledger import Ledger
     from kgkit.workspace import Workspace
     from tests.scripted import ScriptedTeacher
+
+    class ForgetfulTeacher(ScriptedTeacher):
+        """The scripted one keeps every ask for the tests to see: that would be memory of the benchmark's own."""
+
+        async def answer(self, ask: Ask) -> Reply:
+            self.calls.clear()
+            return await super().answer(ask)
 
     table = folder / "modes.csv"
     rows = [f"machine {a},failure {m} of {a},seen {m}" for a in range(assets) for m in range(MODES)]
@@ -49,7 +57,7 @@ def child(folder: Path, assets: int) -> None:
         scopes = list(runs.scopes_for(made, [], Options(), all_assets=True).values())
         started = time.perf_counter()
         report = runs.expand_assets(
-            made, scopes, teacher=ScriptedTeacher(), budget=Budget(), on_event=lambda _: None
+            made, scopes, teacher=ForgetfulTeacher(), budget=Budget(), on_event=lambda _: None
         )
         seconds = time.perf_counter() - started
     graph.close()

@@ -6,7 +6,7 @@ that are there: None and [] are left out. So both stores get the same rows in th
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -183,6 +183,15 @@ def edge_key_batches(keys: Iterable[EdgeKey]) -> Iterator[tuple[EdgeKind, list[E
                     for start, end, *extra in part
                 ],
             )
+
+
+def missing_end(
+    kind: EdgeKind, rows: Iterable[EdgeRow], bound: Container[tuple[str, ...]]
+) -> KgkitError:
+    """The error that names the first of `rows` whose (start, end) is not in `bound`."""
+    lost = next(row for row in rows if (row.start, row.end) not in bound)
+    key = kind.edge_key(lost.start, lost.end, lost.extra)
+    return KgkitError(f"{show(key)}: an end is not in the graph; merge the node before the edge")
 
 
 def chunks(items: list[T]) -> Iterator[list[T]]:

@@ -6,9 +6,11 @@ a second statement behind a `;`, reading or writing files and URLs, settings and
 
 import re
 from collections.abc import Mapping
+from typing import TypeVar
 
 from kgkit.errors import UsageError
 
+_Parameter = TypeVar("_Parameter")
 _QUIET = re.compile(
     r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`(?:[^`]|``)*`|//[^\n]*|/\*.*?\*/""", re.DOTALL
 )
@@ -25,6 +27,17 @@ _OUTSIDE = re.compile(
     r"(?<![.\w:$])(LOAD\s+(?:FROM|WITH|CSV|EXTENSION)|COPY\s|EXPORT\s+DATABASE|IMPORT\s+DATABASE|ATTACH\s|INSTALL\s)",
     re.IGNORECASE,
 )
+
+
+def checked(
+    cypher: str, parameters: Mapping[str, _Parameter] | None, *, write: bool
+) -> dict[str, _Parameter]:
+    """The parameters for a statement that may run: with `write` any, else one that only reads. Raises UsageError."""
+    given = dict(parameters or {})
+    if not write:
+        check_reads_only(cypher)
+    check_parameters(cypher, given)
+    return given
 
 
 def check_reads_only(cypher: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kgkit.errors import KgkitError
 from kgkit.graph import check
-from kgkit.graph.cypher import check_parameters, check_reads_only
+from kgkit.graph.cypher import checked
 from kgkit.graph.ladybug_file import execute, open_to_read, open_to_write, rows_of
 from kgkit.graph.store import Rows
 from kgkit.records import Edge, EdgeKey, Node, NodeKey, Subgraph, Value
@@ -65,11 +65,9 @@ class LadybugStore:
         write: bool = False,
     ) -> Rows:
         """See GraphStore.query."""
-        if not write:
-            check_reads_only(cypher)
-        check_parameters(cypher, parameters or {})
+        given = checked(cypher, parameters, write=write)
         with self._connection() as connection, _transaction(connection, read_only=not write):
-            result = execute(connection, cypher, dict(parameters or {}))
+            result = execute(connection, cypher, given)
             columns = tuple(result.get_column_names())
             rows = tuple(tuple(_plain(cell) for cell in row) for row in rows_of(result))
         return Rows(columns=columns, rows=rows)
@@ -156,19 +154,25 @@ def _merge_nodes(connection: "ladybug.Connection", batch: check.NodeBatch) -> No
         row for row in batch.rows if row.id in there and _replaces(row.properties, there[row.id])
     ]
     cells = ", ".join(f"`{name}`: c{i}" for i, name in enumerate(kind.columns))
-    _write(connection, f"LOAD FROM $rows CREATE (n:`{kind.label}` {{id: id, {cells}}})", new, kind)
-    settings = ", ".join(f"n.`{name}` = c{i}" for i, name in enumerate(kind.columns))
-    _write(connection, f"{match} SET {settings}", changed, kind)
+    create = f"LOAD FROM $rows CREATE (n:`{kind.label}` {{id: id, {cells}}})"
+    _write(connection, create, new, kind.label, kind.columns)
+    columns = _differing(kind.columns, ((row.properties, there[row.id]) for row in changed))
+    settings = ", ".join(f"n.`{name}` = c{i}" for i, name in enumerate(columns))
+    _write(connection, f"{match} SET {settings}", changed, kind.label, columns)
 
 
 def _write(
-    connection: "ladybug.Connection", cypher: str, rows: list[check.NodeRow], kind: check.NodeKind
+    connection: "ladybug.Connection",
+    cypher: str,
+    rows: list[check.NodeRow],
+    label: str,
+    columns: Mapping[str, str],
 ) -> None:
     if rows:
-        [[bound]] = _run(connection, f"{cypher} RETURN count(*)", _node_table(rows, kind.columns))
+        [[bound]] = _run(connection, f"{cypher} RETURN count(*)", _node_table(rows, columns))
         if bound != len(rows):
             raise KgkitError(
-                f"{kind.label}: {bound} of {len(rows)} nodes were written; run `kgkit rebuild`"
+                f"{label}: {bound} of {len(rows)} nodes were written; run `kgkit rebuild`"
             )
 
 
@@ -197,9 +201,13 @@ def _merge_edges(connection: "ladybug.Connection", batch: check.EdgeBatch) -> No
         if bound != len(new):
             raise _missing_end(connection, kind, new)
     if changed:
-        settings = ", ".join(f"r.`{name}` = c{i}" for i, name in enumerate(kind.columns))
+        columns = _differing(
+            kind.columns,
+            ((row.properties, there[row.start, row.end, *row.extra]) for row in changed),
+        )
+        settings = ", ".join(f"r.`{name}` = c{i}" for i, name in enumerate(columns))
         update = f"{_match_edge(kind)} SET {settings} RETURN count(*)"
-        [[bound]] = _run(connection, update, _edge_table(kind, changed, kind.columns))
+        [[bound]] = _run(connection, update, _edge_table(kind, changed, columns))
         if bound != len(changed):
             raise KgkitError(
                 f"{kind.type}: {bound} of {len(changed)} edges were written; run `kgkit rebuild`"
@@ -226,16 +234,25 @@ def _missing_end(
             connection, f"{_MATCH_ENDS.format(kind=kind)} RETURN s, e", _edge_table(kind, rows, {})
         )
     }
-    lost = next(row for row in rows if (row.start, row.end) not in bound)
-    key = kind.edge_key(lost.start, lost.end, lost.extra)
-    return KgkitError(
-        f"{check.show(key)}: an end is not in the graph; merge the node before the edge"
-    )
+    return check.missing_end(kind, rows, bound)
 
 
 def _replaces(new: check.Properties, old: check.Properties) -> bool:
     """Whether `new` is to be written over `old`: a teacher's word never replaces a table's."""
     return new != old and not (old.get("origin") == "table" and new.get("origin") == "teacher")
+
+
+def _differing(
+    columns: Mapping[str, str], pairs: Iterable[tuple[check.Properties, check.Properties]]
+) -> dict[str, str]:
+    """The columns that are not the same in all pairs: ladybug pays for every column that is set, changed or not."""
+    left = dict(columns)
+    differing = set()
+    for new, old in pairs:
+        for name in [name for name in left if new.get(name) != old.get(name)]:
+            differing.add(name)
+            del left[name]
+    return {name: type_ for name, type_ in columns.items() if name in differing}
 
 
 def _present(columns: Mapping[str, str], cells: list[Any]) -> check.Properties:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kgkit.errors import KgkitError
 from kgkit.graph import check
-from kgkit.graph.cypher import check_parameters, check_reads_only
+from kgkit.graph.cypher import checked
 from kgkit.graph.neo4j_database import (
     check_owner,
     explained,
@@ -118,12 +118,10 @@ class Neo4jStore:
         """See GraphStore.query."""
         import neo4j
 
-        if not write:
-            check_reads_only(cypher)
-        check_parameters(cypher, parameters or {})
+        given = checked(cypher, parameters, write=write)
 
         def work(transaction: "neo4j.ManagedTransaction") -> Rows:
-            result = transaction.run(cypher, dict(parameters or {}))
+            result = transaction.run(cypher, given)
             columns = tuple(result.keys())
             rows = tuple(tuple(_plain(cell) for cell in record.values()) for record in result)
             return Rows(columns=columns, rows=rows)
@@ -284,11 +282,7 @@ def _missing_end(
     rows = [_edge_key(batch.kind, row) for row in batch.rows]
     found = transaction.run(f"{match} RETURN row.start, row.end", rows=rows)
     bound = {tuple(record.values()) for record in found}
-    lost = next(row for row in batch.rows if (row.start, row.end) not in bound)
-    key = batch.kind.edge_key(lost.start, lost.end, lost.extra)
-    return KgkitError(
-        f"{check.show(key)}: an end is not in the graph; merge the node before the edge"
-    )
+    return check.missing_end(batch.kind, batch.rows, bound)
 
 
 def _edge_key(kind: check.EdgeKind, row: check.EdgeRow) -> dict[str, Any]:

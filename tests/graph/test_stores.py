@@ -81,6 +81,44 @@ def test_merge_replaces_all_properties_and_an_absent_one_is_gone(store: GraphSto
     assert list(store.dump()) == [*changed.nodes, node("FailureMode", "brd"), *changed.edges]
 
 
+def test_every_row_of_a_merge_gets_its_own_properties_whichever_of_them_change(store: GraphStore):
+    sensors = [key("Sensor", f"s{i}") for i in range(3)]
+    asset = key("Asset", "pump")
+    first: list[dict[str, Value]] = [
+        {"name": "a", "aliases": ["x"]},
+        {"name": "b", "aliases": ["y"]},
+        {"name": "c"},
+    ]
+    then: list[dict[str, Value]] = [
+        {"name": "A", "aliases": ["x"]},
+        {"name": "b"},
+        {"name": "c", "aliases": ["z", "w"]},
+    ]
+    on_edges: list[list[dict[str, Value]]] = [
+        [{"sources": ["1"]}, {"role": "source"}, {}],
+        [{"sources": ["2"]}, {}, {"ask": "q"}],
+    ]
+    merged = [
+        Subgraph(
+            nodes=(
+                Node(key=asset, properties={}),
+                *(
+                    Node(key=one, properties=given)
+                    for one, given in zip(sensors, names, strict=True)
+                ),
+            ),
+            edges=tuple(
+                Edge(key=EdgeKey(type="MONITORED_BY", start=asset, end=one), properties=given)
+                for one, given in zip(sensors, links, strict=True)
+            ),
+        )
+        for names, links in zip((first, then), on_edges, strict=True)
+    ]
+    for subgraph in merged:
+        store.merge(subgraph)
+        assert list(store.dump()) == by_key(subgraph)
+
+
 def test_none_and_an_empty_list_are_the_same_as_absent(store: GraphStore):
     store.merge(Subgraph(nodes=(node("Asset", "pump", name=None, aliases=[], code=""),)))
     assert list(store.dump()) == [node("Asset", "pump", code="")]
