@@ -16,6 +16,7 @@ MIN_WORDS = 30
 _ECHO_WORDS = 12
 _LOOP_WORDS = 16
 _MAX_NAME_WORDS = 8
+_MOST_TIMES = 3
 _MOST_ALIKE = 6
 """Names of one list that may differ in their numbers alone: `bearing 1 temperature` to `bearing 6 temperature`."""
 _REFUSAL = re.compile(
@@ -31,6 +32,7 @@ _INTRODUCTION = re.compile(
 _LIST_LINE = re.compile(
     r"^(?:#{1,6} |[-*\u2022] |\d{1,2}[.)] |\*\*[^*]+\*\*:?\s*$|[^.!?:]{1,40}:(?: |$))"
 )
+_NUMBER = re.compile(r"\d+")
 _STUTTER = re.compile(r"\b([^\W\d_]+(?: [^\W\d_]+){0,2}) \1\b")
 _NO_NAMES = frozenset(
     [
@@ -86,16 +88,23 @@ def json_answer(text: str) -> dict[str, object]:
 def sensor_names(ask: Ask, names: Iterable[str], scope: Scope) -> list[str]:
     """Those of `names` that can name a sensor: no equipment, nothing held out, no word for a sensor alone, no debris.
 
-    Debris is what a list decays into: rows of numbers, stuttered words, one name counted up. Raises BadReply
-    `repetitive` where more than half of the list is debris.
+    Debris is what a list decays into: rows of numbers, stuttered words, one name counted up or filling half of the
+    list. Raises BadReply `repetitive` where more than half of it is debris.
     """
     listed = list(names)
-    shapes = Counter(re.sub(r"\d+", "#", form) for form in {sensor_form(name) for name in listed})
-    whole = [name for name in listed if not _is_debris(name, shapes)]
-    if 2 * len(whole) < len(listed):
-        raise BadReply(
-            "repetitive", f"{len(listed) - len(whole)} of {len(listed)} names are debris"
-        )
+    times = Counter(sensor_form(name) for name in listed)
+    shapes = Counter(_NUMBER.sub("#", form) for form in times)
+    debris = {
+        form
+        for form, count in times.items()
+        if count > max(_MOST_TIMES, len(listed) / 2)
+        or shapes[_NUMBER.sub("#", form)] > _MOST_ALIKE
+        or _is_debris(form)
+    }
+    decayed = sum(times[form] for form in debris if _is_debris(form))
+    if 2 * len(debris) > len(times) or 2 * decayed > len(listed):
+        raise BadReply("repetitive", f"{len(debris)} of {len(times)} names are debris")
+    whole = [name for name in listed if sensor_form(name) not in debris]
     most = _longest(ask, "sensors", "items")
     return [name for name in whole if len(name) < most and _can_name_a_sensor(name, scope)]
 
@@ -147,15 +156,10 @@ def speaks(
     _no_other_asset(text, scope)
 
 
-def _is_debris(name: str, shapes: Mapping[str, int]) -> bool:
-    """`shapes` counts forms that differ in numbers alone."""
-    form = sensor_form(name)
+def _is_debris(form: str) -> bool:
     words = form.split(" ")
-    return (
-        2 * sum(word.isdigit() for word in words) > len(words)
-        or _STUTTER.search(form) is not None
-        or shapes[re.sub(r"\d+", "#", form)] > _MOST_ALIKE
-    )
+    numbers = sum(word.isdigit() for word in words)
+    return 2 * numbers > len(words) or _STUTTER.search(form) is not None
 
 
 def _can_name_a_sensor(name: str, scope: Scope) -> bool:

@@ -245,6 +245,16 @@ def test_a_list_that_decays_is_repetitive(names: list[str]) -> None:
         discover(json.dumps({"sensors": names}), schema={})
 
 
+def test_a_name_that_fills_the_list_is_debris_and_the_rest_stays() -> None:
+    names = ["flow", "speed", *["machinery"] * 30]
+    assert discover(json.dumps({"sensors": names}), schema={}) == ["flow", "speed"]
+
+
+def test_a_list_that_circles_gives_its_names_once() -> None:
+    names = ["flow", "speed", "pressure"] * 12
+    assert discover(json.dumps({"sensors": names}), schema={}) == ["flow", "pressure", "speed"]
+
+
 def test_a_few_counted_names_are_sensors() -> None:
     names = [f"bearing {number} temperature" for number in range(1, 5)]
     assert len(discover(json.dumps({"sensors": names}), schema={})) == 4
