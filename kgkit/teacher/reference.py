@@ -81,7 +81,13 @@ class ReferenceTeacher:
 
     def _text(self, ask: Ask) -> str:
         asset = self._facts.assets.get(ask.subject.asset)
-        if ask.subject.parent or asset is None:
+        if asset is None:
+            return ""
+        if ask.prompt in ("entities", "entity-role", "entity-interaction"):
+            from kgkit.teacher import reference_entities
+
+            return reference_entities.text(asset, ask)
+        if ask.subject.parent:  # a part: no table says what it has
             return ""
         match ask.prompt:
             case "discover-sensors":
@@ -101,7 +107,7 @@ class ReferenceTeacher:
 
     def _basis(self, subject: Subject) -> object:
         asset = self._facts.assets.get(subject.asset)
-        if asset is None or subject.parent:
+        if asset is None:
             return None
         sensor, mode = subject.sensor, subject.failure_mode
         cells = sorted(
