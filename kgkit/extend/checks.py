@@ -1,35 +1,39 @@
 """What a reply of Phase II must keep of its document: names, verdict, shape. Pure; raises BadReply."""
 
 import re
+from collections.abc import Iterable
+from dataclasses import replace
 
 from kgkit.expand import checks
+from kgkit.extend import support, verdict
 from kgkit.extend.documents import Document
-from kgkit.names import plain
 from kgkit.records import Ask, Reply
-from kgkit.stages import BadReply
+from kgkit.stages import BadReply, RejectReason
 
-_SENTENCE = re.compile(r"[^.!?\n]+[.!?\n]?")
-_DETECTS = (
-    r"(?:detect|indicat|reveal|show|help|monitor|inform|relevan|useful|diagnos|respond|signal|sign\b|chang|react|"
-    r"recogni|tell|reflect|evidence|informative|suitable|notice)"
-)
-_NEGATION = (
-    r"(?:\bnot\b|n't\b|\bcannot\b|\bnever\b|\bneither\b|\bnor\b|\bno\b|\blittle\b|\bunable\b|\bfails? to\b|"
-    r"\bun(?:changed|informative|affected|related|suitable)\b|\birrelevant\b|\buninformative\b)"
-)
-_DENIES = re.compile(
-    rf"{_NEGATION}(?:\W+\w+){{0,6}}?\W+\w*{_DETECTS}|\b(?:unchanged|uninformative|unaffected|irrelevant|unrelated)\b",
+MIN_SUMMARY_WORDS = 15
+MIN_ANSWER_WORDS = 3
+MIN_REASONING_WORDS = 6
+_MIN_QUOTE_WORDS = 3
+_QUESTION = re.compile(r"^\W*question\W*\d*\W*:", re.IGNORECASE)
+_ANSWER = re.compile(r"^\W*answer\W*\d*\W*:", re.IGNORECASE)
+_TO_THE_ARTICLE = re.compile(
+    r"\b(?:the|this|that|these|given|provided|above|following|preceding) (?:\w+ )?(?:articles?|documents?|passages?|texts?|"
+    r"paragraphs?|summary|summaries|context|excerpts?|author|writer)\b|\b(?:according to|based on|as (?:described|stated|"
+    r"mentioned|discussed|listed)|mentioned|described|discussed|stated|given) (?:in|by|above|below|earlier|here)\b[^?]{0,20}"
+    r"\b(?:articles?|documents?|passages?|texts?|paragraphs?|summary|above|below|author)\b|\bmentioned (?:above|below)\b",
     re.IGNORECASE,
 )
-_CLAIMS = re.compile(_DETECTS, re.IGNORECASE)
-_QUESTION = re.compile(r"^\W*question\W*\d*\W*:", re.IGNORECASE | re.MULTILINE)
-_ANSWER = re.compile(r"^\W*answer\W*\d*\W*:", re.IGNORECASE | re.MULTILINE)
+_YES_NO = re.compile(r"^\W*(yes|no)\b", re.IGNORECASE)
 
 
 def variables_of(document: Document) -> dict[str, object]:
     """What every prompt about a document may name."""
+    return {"document": document.text, **names_of(document)}
+
+
+def names_of(document: Document) -> dict[str, object]:
+    """What a document is about and its verdict, as prompts name it."""
     return {
-        "document": document.text,
         "asset": document.names["asset"],
         "sensor": document.names.get("sensor", ""),
         "failure_mode": document.names.get("failure mode", ""),
@@ -49,31 +53,124 @@ def rephrased(ask: Ask, reply: Reply, document: Document) -> str:
 
 
 def _conversation(text: str) -> str:
-    """Lines of questions and answers in turn. Raises BadReply."""
-    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
-    clean = "\n".join(lines)
-    questions, answers = len(_QUESTION.findall(clean)), len(_ANSWER.findall(clean))
-    if not questions or questions != answers or not _QUESTION.match(clean):
+    """Questions and answers in turn, one to a line, whatever the line breaks within them. Raises BadReply."""
+    turns: list[str] = []
+    for line in text.splitlines():
+        words = " ".join(line.split()).strip("*#> ")
+        if _QUESTION.match(words) or _ANSWER.match(words) or (words and not turns):
+            turns.append(words)
+        elif words:
+            turns[-1] = f"{turns[-1]} {words}"
+    in_turn = all(
+        (_ANSWER if place % 2 else _QUESTION).match(turn) for place, turn in enumerate(turns)
+    )
+    if not turns or len(turns) % 2 or not in_turn:
         raise BadReply("wrong shape", "wants lines `Question: ...` and `Answer: ...` in turn")
-    return clean
+    if empty := [turn for turn in turns if len(re.findall(r"\w+", turn)) < 3]:
+        raise BadReply("wrong shape", f"nothing is said in {empty[0]!r}")
+    return "\n".join(turns)
 
 
 def keeps_verdict(text: str, document: Document) -> None:
-    """Raise BadReply if the text says Yes where the document says No, or the other way round.
+    """Raise BadReply if the text says Yes where the document says No, or the other way round, or leaves it open.
 
-    The first sentence that claims anything about detection decides; a No that is no longer said counts as changed.
+    A No that is no longer said counts as changed; a Yes may go without saying where nothing is denied.
+    In a conversation no single answer may say the opposite.
     """
     if document.verdict is None:
         return
-    said = None
-    for sentence in _SENTENCE.findall(plain(text)):
-        if sentence.strip().endswith("?"):
-            continue
-        if _DENIES.search(sentence):
-            said = "No"
-            break
-        if _CLAIMS.search(sentence):
-            said = "Yes"
-            break
-    if said != document.verdict and not (said is None and document.verdict == "Yes"):
+    said = verdict.said(text, document.names)
+    if (
+        said is None
+        and document.verdict == "Yes"
+        and not verdict.denies_anything(text, document.names)
+    ):
+        return
+    if said != document.verdict:
+        raise BadReply("verdict changed", f"the document says {document.verdict}, the reply {said}")
+    turns = text.split("\n")
+    for question, answer in zip(turns[::2], turns[1::2], strict=False):
+        if contradicts(question, answer, document):
+            raise BadReply("verdict changed", f"one answer is: {answer[:80]}")
+
+
+def contradicts(question: str, answer: str, document: Document) -> bool:
+    """Whether an answer says firmly the opposite of the document's verdict."""
+    opposite = {"Yes": "No", "No": "Yes", None: None}[document.verdict]
+    said = verdict.said(f"{question}\n{answer}", document.names, firmly=True)
+    return said is not None and said == opposite
+
+
+def summary(text: str, document: Document) -> str:
+    """A summary on one line that speaks of all that its document is about and keeps the verdict."""
+    whole = " ".join(text.split())
+    checks.speaks(whole, document.scope, document.names, min_words=MIN_SUMMARY_WORDS)
+    keeps_verdict(whole, document)
+    return whole
+
+
+def pair_fault(
+    question: str, answer: str, document: Document, earlier: Iterable[str]
+) -> RejectReason | None:
+    """Why a question with its answer is not taken; None if it is. `earlier`: the questions already taken.
+
+    The question must name the asset, so that it can be answered without the document.
+    """
+    try:
+        asset = {"asset": document.names["asset"]}
+        checks.speaks(question, document.scope, asset, min_words=MIN_ANSWER_WORDS)
+        checks.speaks(answer, document.scope, {}, min_words=MIN_ANSWER_WORDS)
+    except BadReply as bad:
+        return bad.reason
+    if any(_TO_THE_ARTICLE.search(part) for part in (question, answer)):
+        return "refers to the article"
+    if contradicts(question, answer, document):
+        return "verdict changed"
+    if support.support(answer, [document.text, question]) < support.SUPPORTED:
+        return "unsupported"
+    if any(support.alike(question, other) for other in earlier):
+        return "duplicate"
+    return None
+
+
+def evidence(quote: str, source: str) -> str:
+    """The quote as `source` writes it. Raises BadReply if it does not stand there or is no more than a word or two."""
+    found = support.span(quote.strip().strip("\"'\u201c\u201d\u2018\u2019"), source)
+    if found is None or len(found.split()) < _MIN_QUOTE_WORDS:
+        raise BadReply("no evidence", f"the context does not say {quote[:80]!r}")
+    return found
+
+
+def agrees(question: str, answer: str, reference: str, source: str, document: Document) -> None:
+    """Raise BadReply unless the answer says what `reference` says: the same Yes or No, verdict, numbers, and words."""
+    given, known = _YES_NO.match(answer), _YES_NO.match(reference)
+    if given and known and given[1].lower() != known[1].lower():
+        raise BadReply("verdict changed", f"{given[1]} instead of {known[1]}")
+    if contradicts(question, answer, document):
         raise BadReply("verdict changed", f"the document says {document.verdict}")
+    if support.support(answer, [reference, source, question]) < support.SUPPORTED:
+        raise BadReply("unsupported", "the answer says what neither context nor reference say")
+    if support.numbers(reference) and not support.numbers(answer) <= support.numbers(
+        f"{reference} {question}"
+    ):
+        raise BadReply("unsupported", "another number than the reference answer")
+
+
+def quoting(ask: Ask, reply: Reply) -> str:
+    """A usable text that may quote its prompt."""
+    try:
+        return checks.usable_text(ask, reply)
+    except BadReply as bad:
+        if bad.reason != "echo":
+            raise
+        return reply.text.strip()
+
+
+def reasoning(ask: Ask, reply: Reply, text: str, document: Document) -> str:
+    """A reasoning on one line, not copied from the prompt, that names nothing held out and keeps the verdict."""
+    whole = " ".join(text.replace("##begin_quote##", "").replace("##end_quote##", "").split())
+    checks.speaks(whole, document.scope, {}, min_words=MIN_REASONING_WORDS)
+    checks.usable_text(ask, replace(reply, text=whole))
+    if contradicts("", whole, document):
+        raise BadReply("verdict changed", f"the document says {document.verdict}")
+    return whole

@@ -8,6 +8,8 @@ from kgkit.expand.scope import Scope
 from kgkit.extend.entities import ExtractEntities
 from kgkit.extend.interactions import ExplainInteractions
 from kgkit.extend.options import ExtendOptions, Kind
+from kgkit.extend.qa import AskAndAnswer
+from kgkit.extend.raft import AnswerWithEvidence
 from kgkit.extend.rephrase import Rephrase
 from kgkit.extend.roles import ExplainRoles
 from kgkit.graph.store import GraphStore
@@ -31,14 +33,16 @@ def stage_of(kind: Kind, scope: Scope, profile: Profile, options: ExtendOptions)
     match kind:
         case "rephrase":
             return Rephrase(scope, profile)
+        case "qa":
+            return AskAndAnswer(scope, profile)
+        case "raft":
+            return AnswerWithEvidence(scope, profile)
         case "entities":
             return ExtractEntities(scope, profile)
         case "entity-centric":
             return ExplainRoles(scope, profile)
         case "interaction-centric":
             return ExplainInteractions(scope, profile, pairs=options.pairs_per_document)
-        case _:
-            raise NotImplementedError(kind)
 
 
 async def extend(
