@@ -16,6 +16,8 @@ from kgkit.records import Edge, EdgeKey, Node, NodeKey, Subgraph
 
 LEAST_JACCARD = 0.7
 """Names whose sets of character trigrams are at least this much alike (|both| / |either|) are near-duplicates."""
+_LEAST_REST = 0.5
+"""The same for the words in which two names differ: so `limit below` is none of `limit above`, and no word more or less."""
 _BANDS, _ROWS = 32, 4
 """Of the MinHash signature: a pair at LEAST_JACCARD shares a band with a probability above 0.9998."""
 _SAID = {"origin": "teacher", "role": "source"}
@@ -89,15 +91,29 @@ def _near_duplicates(called: Iterable[Called]) -> Iterator[Edge]:
         documents[said.entity] += said.documents
     trigrams = {id_: _trigrams(names.canonical_name(id_)) for id_ in sorted(documents)}
     for one_id, other_id in _candidates(trigrams):
-        one, other = trigrams[one_id], trigrams[other_id]
-        alike = len(one & other) / len(one | other)
+        alike = _jaccard(trigrams[one_id], trigrams[other_id])
         if alike < LEAST_JACCARD or marks(one_id) != marks(other_id):
+            continue
+        if _jaccard(*map(_trigrams, _differing(one_id, other_id))) < _LEAST_REST:
             continue
         rarer, more = sorted((one_id, other_id), key=lambda id_: (-documents[id_], id_))[::-1]
         yield Edge(
             key=EdgeKey(type="NEAR_DUPLICATE_OF", start=_key(rarer), end=_key(more)),
             properties={"jaccard": round(alike, 4)},
         )
+
+
+def _differing(one_id: str, other_id: str) -> tuple[str, str]:
+    """The words of each that the other does not have."""
+    one, other = one_id.split("-"), other_id.split("-")
+    return (
+        " ".join(word for word in one if word not in other),
+        " ".join(word for word in other if word not in one),
+    )
+
+
+def _jaccard(one: frozenset[str], other: frozenset[str]) -> float:
+    return len(one & other) / len(one | other) if one or other else 1.0
 
 
 def _trigrams(name: str) -> frozenset[str]:
