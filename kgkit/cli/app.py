@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from kgkit.cli import expansion, graph, services, statistics, tables
+from kgkit.cli import corpora, expansion, graph, services, statistics, tables
 from kgkit.cli.session import GlobalOptions
 from kgkit.errors import KgkitError
 
@@ -103,6 +103,7 @@ def _global_options(
 
 tables.add_to(app)
 expansion.add_to(app)
+corpora.add_to(app)
 graph.add_to(app)
 statistics.add_to(app)
 services.add_to(app)

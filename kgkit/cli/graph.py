@@ -1,8 +1,7 @@
 """`query`, `export`, `status`, `trace`, `rebuild`: look into the graph, take corpora out of it, make it again."""
 
 import functools
-from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated
 
 import typer
 
@@ -13,7 +12,6 @@ from kgkit.cli.session import SEE_ALSO, find_workspace, options_of, reading, wri
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command(epilog=SEE_ALSO)(query)
-    app.command(epilog=SEE_ALSO)(export)
     app.command(epilog=SEE_ALSO)(status)
     app.command(epilog=SEE_ALSO)(trace)
     app.command(epilog=SEE_ALSO)(rebuild)
@@ -68,69 +66,6 @@ def _parameters(given: list[str]) -> dict[str, str | int | float | bool | list[s
         except ValueError:
             found[name] = value
     return found
-
-
-def export(
-    context: typer.Context,
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A new folder, or one of an earlier export.")
-    ],
-    format_: Annotated[
-        Literal["hf", "jsonl"], typer.Option("--format", help="hf: Parquet for datasets.")
-    ] = "hf",
-    only: Annotated[list[str] | None, typer.Option(help="This corpus alone; repeatable.")] = None,
-    split: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="train, validation, test (held-out rows of tables); default the first two."
-        ),
-    ] = None,
-) -> None:
-    """Corpora -> files with a dataset card.
-
-    Example: kgkit export corpus, then datasets.load_dataset("corpus", "kd_base")
-    """
-    from kgkit.corpora.export import export as export_corpora
-    from kgkit.corpora.row import SIDES, SplitName
-    from kgkit.errors import UsageError
-
-    options = options_of(context)
-    splits = split or ["train", "validation"]
-    for name in splits:
-        if name not in SIDES.values():
-            raise UsageError(f"--split {name}: use train, validation or test")
-    with reading(options, strict=True) as derivation:
-        written = export_corpora(
-            folder,
-            graph=derivation.graph,
-            ledger=derivation.ledger,
-            split=derivation.split,
-            format_=format_,
-            only=only or (),
-            splits=cast("list[SplitName]", splits),
-        )
-    if options.json:
-        print_json({**written.as_json(), "folder": str(folder)})
-        return
-    print_table(
-        ["config", "split", "rows", "file"],
-        [
-            (name, part, parts[part].rows, parts[part].path)
-            for name, parts in written.parts.items()
-            for part in parts
-        ],
-    )
-    left_out = (
-        ", ".join(f"{count} rows of {name}" for name, count in written.left_out.items()) or "none"
-    )
-    say(
-        f"{folder}: {written.checked} rows for training searched for held-out assets; left out because of one: {left_out}"
-    )
-    if format_ == "hf":
-        hint(
-            options,
-            f'it opens with datasets.load_dataset("{folder}", "{next(iter(written.parts))}")',
-        )
 
 
 def status(context: typer.Context) -> None:

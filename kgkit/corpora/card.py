@@ -1,17 +1,25 @@
 """Turn an export's manifest into a dataset card: what is inside, how it was made, what it may be used for."""
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 import yaml
 
 from kgkit import __version__
-from kgkit.corpora.rows import CORPORA
+from kgkit.corpora.rows import Corpus
 from kgkit.graph.store import GraphStore
 from kgkit.splits import Split
 from kgkit.teacher.ledger import Ledger
 
 
-def card(manifest: dict[str, object], *, graph: GraphStore, ledger: Ledger, split: Split) -> str:
+def card(
+    manifest: dict[str, object],
+    corpora: Mapping[str, Corpus],
+    *,
+    graph: GraphStore,
+    ledger: Ledger,
+    split: Split,
+) -> str:
     """README.md with the YAML head that `datasets` reads and sections that people read."""
     configs = cast("dict[str, dict[str, dict[str, Any]]]", manifest["configs"])
     head = {
@@ -32,7 +40,8 @@ def card(manifest: dict[str, object], *, graph: GraphStore, ledger: Ledger, spli
     sections = [
         f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n",
         "# Industrial asset knowledge made with kgkit\n",
-        _inside(configs),
+        _inside(configs, corpora),
+        _left_out(manifest),
         _made(graph, ledger),
         _splits(split),
         _limits(graph),
@@ -40,14 +49,27 @@ def card(manifest: dict[str, object], *, graph: GraphStore, ledger: Ledger, spli
     return "\n".join(sections)
 
 
-def _inside(configs: dict[str, dict[str, dict[str, Any]]]) -> str:
+def _inside(configs: dict[str, dict[str, dict[str, Any]]], corpora: Mapping[str, Corpus]) -> str:
     lines = ["## What is inside\n", "| config | split | rows | what |", "|---|---|---:|---|"]
     for name, parts in configs.items():
         for split, part in parts.items():
-            lines.append(f"| {name} | {split} | {part['rows']} | {CORPORA[name].summary} |")
+            lines.append(f"| {name} | {split} | {part['rows']} | {corpora[name].summary} |")
     lines.append("\nColumns:\n")
     for name in configs:
-        lines.append(f"- `{name}`: {', '.join(f'`{column}`' for column in CORPORA[name].columns)}")
+        lines.append(f"- `{name}`: {', '.join(f'`{column}`' for column in corpora[name].columns)}")
+    return "\n".join(lines) + "\n"
+
+
+def _left_out(manifest: dict[str, object]) -> str:
+    reasons = cast("dict[str, dict[str, int]]", manifest["left_out"])
+    if not reasons:
+        return ""
+    lines = [
+        "Rows that were left out (rules of corpora/curation.yaml; `held out`: the relation names a held-out asset):\n",
+        "| config | reason | rows |",
+        "|---|---|---:|",
+        *(f"| {name} | {why} | {n} |" for name, some in reasons.items() for why, n in some.items()),
+    ]
     return "\n".join(lines) + "\n"
 
 

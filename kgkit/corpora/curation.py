@@ -154,6 +154,10 @@ class Curation:
     leaks: tuple[Leak, ...]
     report: Mapping[str, object]
 
+    def checked(self) -> int:
+        """How many passages were judged."""
+        return sum(cast("dict[str, int]", self.report["passages"]).values())
+
     def kept_leaks(self) -> list[Leak]:
         """The leaks of passages that are not left out."""
         return [leak for leak in self.leaks if leak.id not in self.verdicts]

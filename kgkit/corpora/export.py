@@ -10,15 +10,19 @@ import json
 import os
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
+from kgkit.corpora import formats
 from kgkit.corpora.card import card
+from kgkit.corpora.curation import Curation
 from kgkit.corpora.row import Row, SplitName
 from kgkit.corpora.rows import CORPORA, Corpus
+from kgkit.corpora.writers import JsonlWriter, ParquetWriter, Writer
 from kgkit.errors import KgkitError, UsageError
 from kgkit.expand.scope import Assets
 from kgkit.graph import reading
@@ -26,12 +30,11 @@ from kgkit.graph.store import GraphStore
 from kgkit.splits import Split
 from kgkit.teacher.ledger import Ledger
 
-Format = Literal["hf", "jsonl"]
+Format = Literal["hf", "jsonl", "llamafactory", "axolotl"]
 MANIFEST = "kgkit-export.json"
 CARD = "README.md"
 _ROWS_AT_ONCE = 5_000
 _SEARCHED = (
-    "text",
     "head",
     "tail",
     "asset",
@@ -52,17 +55,27 @@ class Part:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What is exported: which corpora, which splits, for which reader."""
+
+    corpora: tuple[Corpus, ...]
+    format: Format = "hf"
+    splits: tuple[SplitName, ...] = ("train", "validation")
+
+
 @dataclass(slots=True, kw_only=True)
 class Export:
     """What was written: corpus -> split -> part.
 
-    `checked`: rows for training that were searched for held-out names; `left_out`: table rows that had one, by corpus.
+    `checked`: passages and relations for training that were searched for what tells of the evaluation; `left_out`: rows
+    that were not written, by corpus and reason.
     """
 
     folder: Path
     parts: dict[str, dict[str, Part]] = field(default_factory=dict)
     checked: int = 0
-    left_out: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, Counter[str]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, object]:
         """The export as the command line prints it and as its manifest says."""
@@ -74,8 +87,35 @@ class Export:
                 }
                 for name, parts in self.parts.items()
             },
-            "leakage": {"checked": self.checked, "found": 0, "left_out": self.left_out},
+            "leakage": {"checked": self.checked, "found": 0},
+            "left_out": {
+                name: dict(sorted(reasons.items()))
+                for name, reasons in self.left_out.items()
+                if reasons
+            },
         }
+
+
+def order(
+    *,
+    only: Iterable[str],
+    format_: Format,
+    splits: Iterable[SplitName],
+    cpt: Corpus,
+) -> Order:
+    """All corpora with `cpt`, or `only` some; for a trainer's format those that it can train on.
+
+    Raises UsageError for a corpus that does not exist.
+    """
+    known = {**CORPORA, cpt.name: cpt}
+    names = list(only) or list(known)
+    for name in names:
+        if name not in known:
+            raise UsageError(f"there is no corpus {name}; choose from {', '.join(known)}")
+    corpora = [known[name] for name in names]
+    if format_ in ("llamafactory", "axolotl"):
+        corpora = [corpus for corpus in corpora if formats.trainable(corpus)]
+    return Order(corpora=tuple(corpora), format=format_, splits=tuple(splits))
 
 
 def export(
@@ -84,46 +124,37 @@ def export(
     graph: GraphStore,
     ledger: Ledger,
     split: Split,
-    format_: Format,
-    only: Iterable[str] = (),
-    splits: Iterable[SplitName] = ("train", "validation"),
+    curation: Curation,
+    order: Order,
 ) -> Export:
-    """Write the corpora (all, or `only` some) to `folder`, one file for each split that has rows.
+    """Write the corpora of `order` to `folder`, one file for each split that has rows, without what `curation` leaves out.
 
-    Raises UsageError for a corpus that does not exist or a folder that is somebody else's, KgkitError when a
-    training text names a held-out asset or when there is nothing to write: then `folder` is as it was.
+    Raises UsageError for a folder that is somebody else's, KgkitError when a training text tells of the evaluation or
+    when there is nothing to write: then `folder` is as it was.
     """
-    names = list(only) or list(CORPORA)
-    for name in names:
-        if name not in CORPORA:
-            raise UsageError(f"there is no corpus {name}; choose from {', '.join(CORPORA)}")
     folder = folder.resolve()  # a link to a folder goes on leading to it
     _refuse_foreign(folder)
-    assets = Assets(reading.assets(graph, role=None), split)
-    written = Export(folder=folder)
+    _refuse_leaks(curation)
+    search = _Search(
+        held_out=Assets(reading.assets(graph, role=None), split).held_out_pattern,
+        curation=curation,
+        splits=frozenset(order.splits),
+    )
+    written = Export(folder=folder, checked=curation.checked())
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
         new = Path(temporary) / "new"
         new.mkdir()
-        for name in names:
-            rows = _searched(
-                name,
-                CORPORA[name].rows(graph, split),
-                assets.held_out_pattern,
-                written,
-                set(splits),
-            )
-            parts = _write(CORPORA[name], rows, new, format_)
+        for corpus in order.corpora:
+            rows = search.passed(corpus, corpus.rows(graph, split), written)
+            parts = _write(corpus, rows, new, order.format)
             if parts:
-                written.parts[name] = parts
+                written.parts[corpus.name] = parts
         if not written.parts:
             raise KgkitError(
                 "there is nothing to export: run `kgkit load` and `kgkit expand --asset ...` first"
             )
-        text = card(written.as_json(), graph=graph, ledger=ledger, split=split)
-        (new / CARD).write_text(text, encoding="utf-8")
-        manifest = {**written.as_json(), "card": {"path": CARD, "sha256": _sha256(new / CARD)}}
-        (new / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        _write_beside(new, written, order, graph=graph, ledger=ledger, split=split)
         for file in new.rglob("*"):
             _to_disk(file)
         if folder.exists():
@@ -131,6 +162,26 @@ def export(
         new.replace(folder)
         _to_disk(folder.parent)
     return written
+
+
+def _write_beside(
+    new: Path, written: Export, order: Order, *, graph: GraphStore, ledger: Ledger, split: Split
+) -> None:
+    """Card, manifest, and the file that the format's trainer looks for."""
+    corpora = {corpus.name: corpus for corpus in order.corpora}
+    files = {
+        name: {part: parts[part].path for part in parts} for name, parts in written.parts.items()
+    }
+    beside = {CARD: card(written.as_json(), corpora, graph=graph, ledger=ledger, split=split)}
+    if order.format == "llamafactory":
+        beside["dataset_info.json"] = formats.dataset_info(files, corpora)
+    elif order.format == "axolotl":
+        beside["axolotl.yaml"] = formats.axolotl(files, corpora)
+    for name, text in beside.items():
+        (new / name).write_text(text, encoding="utf-8")
+    marks = [{"path": name, "sha256": _sha256(new / name)} for name in beside]
+    manifest = {**written.as_json(), "beside": marks}
+    (new / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
 
 
 def _to_disk(path: Path) -> None:
@@ -172,49 +223,62 @@ def _written(folder: Path) -> dict[str, str]:
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         parts = [part for parts in manifest["configs"].values() for part in parts.values()]
-        return {part["path"]: part["sha256"] for part in [*parts, manifest["card"]]}
+        return {part["path"]: part["sha256"] for part in [*parts, *manifest["beside"]]}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UsageError(
             f"{folder} is not empty and no earlier export of kgkit; name another folder"
         ) from None
 
 
-def _searched(
-    corpus: str,
-    rows: Iterator[Row],
-    held_out: re.Pattern[str],
-    written: Export,
-    splits: set[SplitName],
-) -> Iterator[Row]:
-    """The rows of `splits` that may be exported; a passage for training that names a held-out asset ends the export."""
-    for row in rows:
-        if row["split"] not in splits:
-            continue
-        if row["split"] != "test":
-            written.checked += 1
-            said = " ".join(str(row[name]) for name in _SEARCHED if row.get(name)).replace("-", " ")
-            found = held_out.search(said)
-            if found and "text" in row:
-                raise KgkitError(
-                    f"{row['id']} names {found.group(0)}, which is held out: nothing was exported. "
-                    f"See `kgkit trace {row['id']}`; `kgkit rebuild` makes the graph again without it"
-                )
-            if found:
-                written.left_out[corpus] = written.left_out.get(corpus, 0) + 1
+def _refuse_leaks(curation: Curation) -> None:
+    leaks = curation.kept_leaks()
+    if leaks:
+        first = leaks[0]
+        more = f" ({len(leaks)} findings in all)" if len(leaks) > 1 else ""
+        what = f", as in the question {first.stem!r}" if first.stem else ""
+        raise KgkitError(
+            f"{first.id} ({first.group}) tells of the evaluation: {first.what}, {first.where!r}{what}{more}; nothing was "
+            f"exported. See `kgkit trace {first.id}`; `kgkit rebuild` makes the graph again without what may not be in it"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Search:
+    """Decides row by row what may be written."""
+
+    held_out: re.Pattern[str]
+    curation: Curation
+    splits: frozenset[SplitName]
+
+    def passed(self, corpus: Corpus, rows: Iterator[Row], written: Export) -> Iterator[Row]:
+        """The rows of `splits` that no reason leaves out. A relation for training that names a held-out asset is left out."""
+        left_out = written.left_out.setdefault(corpus.name, Counter())
+        for row in rows:
+            if row["split"] not in self.splits:
                 continue
-        yield row
+            verdict = self.curation.verdicts.get(str(row["id"]))
+            if verdict is not None:
+                left_out[verdict.reason] += 1
+                continue
+            if row["split"] != "test" and "text" not in row and "messages" not in row:
+                written.checked += 1
+                said = " ".join(str(row[name]) for name in _SEARCHED if row.get(name))
+                if self.held_out.search(said.replace("-", " ")):
+                    left_out["held out"] += 1
+                    continue
+            yield row
 
 
 def _write(corpus: Corpus, rows: Iterator[Row], folder: Path, format_: Format) -> dict[str, Part]:
     """One file for each split, by split name; the rows go through memory a batch at a time."""
-    writers: dict[str, _Writer] = {}
+    writers: dict[str, Writer] = {}
     try:
         for batch in _batches(rows):
             for split in sorted({str(row["split"]) for row in batch}):
                 if split not in writers:
                     ending = "parquet" if format_ == "hf" else "jsonl"
                     path = f"{corpus.name}/{split}-00000-of-00001.{ending}"
-                    kind = _ParquetWriter if format_ == "hf" else _JsonlWriter
+                    kind = ParquetWriter if format_ == "hf" else JsonlWriter
                     writers[split] = kind(folder, path, corpus)
                 writers[split].write([row for row in batch if row["split"] == split])
     finally:
@@ -229,60 +293,6 @@ def _write(corpus: Corpus, rows: Iterator[Row], folder: Path, format_: Format) -
 def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
     while batch := list(islice(rows, _ROWS_AT_ONCE)):
         yield batch
-
-
-class _Writer(Protocol):
-    path: str
-    rows: int
-
-    def write(self, rows: list[Row]) -> None: ...
-
-    def close(self) -> None: ...
-
-
-class _ParquetWriter:
-    def __init__(self, folder: Path, path: str, corpus: Corpus) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        types = {
-            "string": pa.string(),
-            "string[]": pa.list_(pa.string()),
-            "integer": pa.int64(),
-            "float": pa.float64(),
-            "boolean": pa.bool_(),
-            "messages": pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())])),
-        }
-        self.path, self.rows = path, 0
-        self._schema = pa.schema([(name, types[type_]) for name, type_ in corpus.columns.items()])
-        (folder / path).parent.mkdir(exist_ok=True)
-        self._writer = pq.ParquetWriter(folder / path, self._schema, compression="zstd")
-
-    def write(self, rows: list[Row]) -> None:
-        import pyarrow as pa
-
-        self._writer.write_table(pa.Table.from_pylist(rows, schema=self._schema))
-        self.rows += len(rows)
-
-    def close(self) -> None:
-        self._writer.close()
-
-
-class _JsonlWriter:
-    def __init__(self, folder: Path, path: str, corpus: Corpus) -> None:
-        self.path, self.rows = path, 0
-        self._columns = list(corpus.columns)
-        (folder / path).parent.mkdir(exist_ok=True)
-        self._file = (folder / path).open("w", encoding="utf-8", newline="\n")
-
-    def write(self, rows: list[Row]) -> None:
-        for row in rows:
-            ordered = {name: row.get(name) for name in self._columns}
-            self._file.write(json.dumps(ordered, ensure_ascii=False) + "\n")
-        self.rows += len(rows)
-
-    def close(self) -> None:
-        self._file.close()
 
 
 def _sha256(path: Path) -> str:
