@@ -9,8 +9,8 @@ from kgkit import derive
 from kgkit.derive import Derivation
 from kgkit.expand.run import stages_of
 from kgkit.expand.scope import Assets, Scope
-from kgkit.extend.options import ExtendOptions
-from kgkit.extend.run import stage_of
+from kgkit.extend.options import ExtendOptions, Kind
+from kgkit.extend.run import TO_COME, stage_of
 from kgkit.graph.store import GraphStore
 from kgkit.records import Ask, Failure, Reply
 from kgkit.runs import closing
@@ -92,9 +92,24 @@ def plan_extension(
         some = _planned(
             derivation, (stage_of(kind, scope, teacher, options) for kind in options.ordered())
         )
-        for kind, stage in some.items():
-            planned.setdefault(kind, PlannedStage()).add(stage)
+        for kind in options.ordered():
+            some[kind].add(_to_come(derivation, kind, scope, teacher, options))
+            planned.setdefault(kind, PlannedStage()).add(some[kind])
     return planned
+
+
+def _to_come(
+    derivation: Derivation, kind: Kind, scope: Scope, teacher: Teacher, options: ExtendOptions
+) -> PlannedStage:
+    sums = PlannedStage()
+    if kind in TO_COME:
+        budget = Budget()
+        for like, count in TO_COME[kind](derivation.graph, scope, teacher, options):
+            most = budget.expected(like)
+            sums.to_come += count
+            sums.tokens_in += most.tokens_in * count
+            sums.tokens_out += most.tokens_out * count
+    return sums
 
 
 def _planned(derivation: Derivation, stages: Iterable[Stage]) -> dict[str, PlannedStage]:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from kgkit.expand import checks
 from kgkit.expand.passage import Text, fingerprint, passage
 from kgkit.expand.scope import Scope
+from kgkit.extend import checks as extend_checks
 from kgkit.extend import entity_names as names
-from kgkit.extend.checks import keeps_verdict, variables_of
 from kgkit.extend.documents import Document, documents_of
 from kgkit.graph import written
 from kgkit.graph.entities import written_mentions
@@ -25,7 +25,6 @@ from kgkit.stages import BadReply, Profile, Settled, make_ask, union
 KIND = "entity_summary"
 FEWEST, MOST = 3, 10
 """Key entities of a document."""
-_SUMMARY_WORDS = 8
 _ITEM = re.compile(r"^\s*(?:\d{1,3}[.)]|[-*•])\s*(.+?)\s*$")
 _KIND = re.compile(r"\s*[(\[]([\w ]+)[)\]]\s*$")
 _HEADING = re.compile(r"^\W*summary\W*:\W*", re.IGNORECASE)
@@ -65,7 +64,7 @@ class ExtractEntities:
         """One ask for each document."""
         self._documents = {one.id: one for one in documents_of(graph, self._scope)}
         for document in self._documents.values():
-            variables = variables_of(document)
+            variables = extend_checks.variables_of(document)
             del variables["verdict"]
             yield make_ask(
                 stage=self.name,
@@ -152,13 +151,11 @@ def usable_entities(listed: list[Entity], document: Document) -> tuple[list[Enti
 
 
 def _usable_summary(summary: str, document: Document) -> str:
-    text = " ".join(summary.split())
-    checks.speaks(text, document.scope, document.names, min_words=_SUMMARY_WORDS)
+    text = extend_checks.summary(summary, document)
     if plain(text) in plain(document.text):
         raise BadReply("echo", "the summary is a passage of the document")
     if text[-1] not in ".!?":
         raise BadReply("truncated", "the summary ends within a sentence")
-    keeps_verdict(text, document)
     return text
 
 

@@ -10,10 +10,14 @@ from kgkit.expand.scope import Scope, names_pattern
 from kgkit.extend.checks import keeps_verdict
 from kgkit.extend.documents import Document, documents_of
 from kgkit.extend.entities import Entity
+from kgkit.extend.options import ExtendOptions
 from kgkit.graph import entities as graph_entities
 from kgkit.graph.store import GraphStore
 from kgkit.names import word_forms
 from kgkit.records import Ask, Reply, Subgraph
+
+PLACEHOLDER = Entity(name="x" * 40, kind="failure mode")
+"""Stands for an entity still to come where a plan counts tokens: as long as names are at most, mostly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +38,14 @@ def mentioned(graph: GraphStore, scope: Scope) -> dict[str, Mentioned]:
         for document in documents_of(graph, scope)
         if document.id in entities
     }
+
+
+def unmentioned(graph: GraphStore, scope: Scope, options: ExtendOptions) -> list[Document]:
+    """The documents whose entities are still to come, by id; none where entities are not among the kinds to run."""
+    if "entities" not in options.kinds:
+        return []
+    there = {one.document for one in graph_entities.mentions_of(graph, scope.asset)}
+    return [document for document in documents_of(graph, scope) if document.id not in there]
 
 
 def explanation(

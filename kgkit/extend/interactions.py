@@ -13,9 +13,11 @@ from itertools import combinations
 from kgkit.expand.passage import without_repeats
 from kgkit.expand.scope import Scope
 from kgkit.extend.checks import variables_of
-from kgkit.extend.entities import Entity
+from kgkit.extend.documents import Document
+from kgkit.extend.entities import MOST, Entity
 from kgkit.extend.entity_names import Names
-from kgkit.extend.explain import Mentioned, explanation, mentioned
+from kgkit.extend.explain import PLACEHOLDER, Mentioned, explanation, mentioned, unmentioned
+from kgkit.extend.options import ExtendOptions
 from kgkit.graph import entities as graph_entities
 from kgkit.graph import reading, written
 from kgkit.graph.store import GraphStore
@@ -68,19 +70,7 @@ class ExplainInteractions:
         ranking = Ranking(self._mentioned.values(), neighbourhood(graph, self._scope.asset))
         for one in self._mentioned.values():
             for first, second in ranking.best(one.entities, most=self._pairs):
-                yield make_ask(
-                    stage=self.name,
-                    prompt="entity-interaction",
-                    variables={
-                        **variables_of(one.document),
-                        "first": first.name,
-                        "first_kind": first.kind,
-                        "second": second.name,
-                        "second_kind": second.kind,
-                    },
-                    subject=one.document.subject,
-                    profile=self._profile,
-                )
+                yield _ask(one.document, first, second, self._profile)
 
     def parse(self, ask: Ask, reply: Reply) -> Subgraph:
         """The passage, about both entities, and their interaction."""
@@ -175,7 +165,27 @@ def neighbourhood(graph: GraphStore, asset: str) -> Neighbourhood:
     return Neighbourhood(asset=whole, names=Names.of(named), relevant=relevant)
 
 
-def pairs_to_come(pairs: int | None, entities: int) -> int:
-    """How many pairs at most a document of so many entities leads to."""
-    every = entities * (entities - 1) // 2
-    return every if pairs is None else min(pairs, every)
+def to_come(
+    graph: GraphStore, scope: Scope, profile: Profile, options: ExtendOptions
+) -> Iterator[tuple[Ask, int]]:
+    """For each document without entities an ask like those that its pairs will lead to, and how many at most."""
+    every = MOST * (MOST - 1) // 2
+    most = every if options.pairs_per_document is None else min(options.pairs_per_document, every)
+    for document in unmentioned(graph, scope, options):
+        yield _ask(document, PLACEHOLDER, PLACEHOLDER, profile), most
+
+
+def _ask(document: Document, first: Entity, second: Entity, profile: Profile) -> Ask:
+    return make_ask(
+        stage="interaction-centric",
+        prompt="entity-interaction",
+        variables={
+            **variables_of(document),
+            "first": first.name,
+            "first_kind": first.kind,
+            "second": second.name,
+            "second_kind": second.kind,
+        },
+        subject=document.subject,
+        profile=profile,
+    )

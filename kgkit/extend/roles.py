@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from kgkit.expand.passage import without_repeats
 from kgkit.expand.scope import Scope
 from kgkit.extend.checks import variables_of
-from kgkit.extend.entities import Entity
-from kgkit.extend.explain import Mentioned, explanation, mentioned
+from kgkit.extend.documents import Document
+from kgkit.extend.entities import MOST, Entity
+from kgkit.extend.explain import PLACEHOLDER, Mentioned, explanation, mentioned, unmentioned
+from kgkit.extend.options import ExtendOptions
 from kgkit.graph import written
 from kgkit.graph.store import GraphStore
 from kgkit.records import Ask, EdgeKey, NodeKey, Reply, Subgraph
@@ -31,17 +33,7 @@ class ExplainRoles:
         self._mentioned = mentioned(graph, self._scope)
         for one in self._mentioned.values():
             for entity in one.entities:
-                yield make_ask(
-                    stage=self.name,
-                    prompt="entity-role",
-                    variables={
-                        **variables_of(one.document),
-                        "entity": entity.name,
-                        "kind": entity.kind,
-                    },
-                    subject=one.document.subject,
-                    profile=self._profile,
-                )
+                yield _ask(one.document, entity, self._profile)
 
     def parse(self, ask: Ask, reply: Reply) -> Subgraph:
         """The passage, about the entity, derived from its document."""
@@ -56,3 +48,24 @@ class ExplainRoles:
     def written(self, graph: GraphStore) -> tuple[list[NodeKey], list[EdgeKey]]:
         """The roles of this asset's documents."""
         return written.derived_passages(graph, self._scope.asset, [KIND]), []
+
+
+def to_come(
+    graph: GraphStore,
+    scope: Scope,
+    profile: Profile,
+    options: ExtendOptions,
+) -> Iterator[tuple[Ask, int]]:
+    """For each document without entities an ask like those that its entities will lead to, and how many at most."""
+    for document in unmentioned(graph, scope, options):
+        yield _ask(document, PLACEHOLDER, profile), MOST
+
+
+def _ask(document: Document, entity: Entity, profile: Profile) -> Ask:
+    return make_ask(
+        stage="entity-centric",
+        prompt="entity-role",
+        variables={**variables_of(document), "entity": entity.name, "kind": entity.kind},
+        subject=document.subject,
+        profile=profile,
+    )

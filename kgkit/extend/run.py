@@ -1,10 +1,11 @@
 """Extend the documents of assets: the kinds one after the other for each asset, many assets at once."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from kgkit.expand.scope import Scope
+from kgkit.extend import interactions, roles
 from kgkit.extend.entities import ExtractEntities
 from kgkit.extend.interactions import ExplainInteractions
 from kgkit.extend.options import ExtendOptions, Kind
@@ -13,6 +14,7 @@ from kgkit.extend.raft import AnswerWithEvidence
 from kgkit.extend.rephrase import Rephrase
 from kgkit.extend.roles import ExplainRoles
 from kgkit.graph.store import GraphStore
+from kgkit.records import Ask
 from kgkit.stages import Answers, GraphThread, Profile, Stage, StageCounts, StageRun, run_stage
 
 SCOPES_AT_ONCE = 8
@@ -43,6 +45,15 @@ def stage_of(kind: Kind, scope: Scope, profile: Profile, options: ExtendOptions)
             return ExplainRoles(scope, profile)
         case "interaction-centric":
             return ExplainInteractions(scope, profile, pairs=options.pairs_per_document)
+
+
+TO_COME: Mapping[
+    Kind, Callable[[GraphStore, Scope, Profile, ExtendOptions], Iterable[tuple[Ask, int]]]
+] = {
+    "entity-centric": roles.to_come,
+    "interaction-centric": interactions.to_come,
+}
+"""Of kinds that build on replies of another: asks like those that replies still to come will lead to, and how many at most."""
 
 
 async def extend(
