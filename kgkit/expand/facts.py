@@ -6,7 +6,7 @@ from kgkit.expand.scope import Assets
 from kgkit.graph import reading
 from kgkit.graph.store import GraphStore
 from kgkit.names import spoken
-from kgkit.teacher.reference import AssetFacts, Facts, ModeFacts
+from kgkit.teacher.facts import AssetFacts, Facts, ModeFacts
 
 
 def reference_facts(graph: GraphStore, assets: Assets) -> Facts:

@@ -7,10 +7,11 @@ from dataclasses import asdict
 
 from kgkit.errors import UsageError
 from kgkit.settings import Settings
+from kgkit.teacher.facts import Facts
 from kgkit.teacher.ledger import Ledger
 from kgkit.teacher.protocol import Teacher
 from kgkit.teacher.reference import NAME as REFERENCE
-from kgkit.teacher.reference import Facts, ReferenceTeacher
+from kgkit.teacher.reference import ReferenceTeacher
 
 
 def open_teacher(

@@ -5,42 +5,13 @@ empty reply with the finish reason `no_reference`, never an invention. Its name 
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from kgkit.records import Ask, Reply, Subject, digest
+from kgkit.teacher import reference_documents, reference_entities
+from kgkit.teacher.facts import AssetFacts, Facts, first_upper, listed, sentences, ticked
 
 NAME = "reference"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModeFacts:
-    """What the tables say about a failure mode of an asset."""
-
-    name: str
-    description: str
-    examples: tuple[str, ...]
-    causes: tuple[str, ...]
-    effects: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AssetFacts:
-    """What the tables say about one asset, by node id."""
-
-    name: str
-    sensors: Mapping[str, str]
-    failure_modes: Mapping[str, ModeFacts]
-    relevance: Mapping[tuple[str, str], bool]
-    """(sensor id, failure mode id) -> ticked"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """The assets the reference teacher may speak of, and those whose ticks it may carry over to others."""
-
-    assets: Mapping[str, AssetFacts]
-    training: frozenset[str]
 
 
 class ReferenceTeacher:
@@ -83,12 +54,16 @@ class ReferenceTeacher:
         asset = self._facts.assets.get(ask.subject.asset)
         if asset is None:
             return ""
-        if ask.prompt in ("entities", "entity-role", "entity-interaction"):
-            from kgkit.teacher import reference_entities
-
+        if ask.prompt in reference_documents.PROMPTS:
+            return reference_documents.text(asset, ask)
+        if ask.prompt in reference_entities.PROMPTS:
             return reference_entities.text(asset, ask)
         if ask.subject.parent:  # a part: no table says what it has
             return ""
+        return self._of_tables(asset, ask)
+
+    def _of_tables(self, asset: AssetFacts, ask: Ask) -> str:
+        """Phase I."""
         match ask.prompt:
             case "discover-sensors":
                 return (
@@ -153,29 +128,9 @@ class ReferenceTeacher:
         return json.dumps({"answer": "Yes" if yes else "No", "reason": basis})
 
 
-def _first_upper(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _listed(names: Iterable[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    ordered = sorted(names)
-    return ordered[0] if len(ordered) == 1 else f"{', '.join(ordered[:-1])} and {ordered[-1]}"
-
-
-def _ticked(asset: AssetFacts, *, sensor: str = "", failure_mode: str = "", yes: bool) -> list[str]:
-    """Names at the other end of the pairs of a sensor or of a failure mode."""
-    if sensor:
-        return [
-            asset.failure_modes[mode].name
-            for (one, mode), ticked in asset.relevance.items()
-            if one == sensor and ticked is yes and mode in asset.failure_modes
-        ]
-    return [
-        asset.sensors[one]
-        for (one, mode), ticked in asset.relevance.items()
-        if mode == failure_mode and ticked is yes and one in asset.sensors
-    ]
+def _is_about_a_part(subject: Subject) -> bool:
+    """Whether the parent is a part of the asset: of parts the tables say nothing. In Phase II it is a passage."""
+    return subject.parent is not None and subject.parent.startswith(f"{subject.asset}.")
 
 
 def _responding(count: int) -> str:
@@ -186,25 +141,21 @@ def _those(what: str, names: list[str]) -> str:
     """`The parameter that responds to it is a`, `Parameters that respond to it are a and b`."""
     if len(names) == 1:
         return f"The {what} that responds to it is {names[0]}."
-    return f"{what.capitalize()}s that respond to it are {_listed(names)}."
-
-
-def _sentences(parts: Sequence[str]) -> str:
-    return " ".join(part for part in parts if part)
+    return f"{what.capitalize()}s that respond to it are {listed(names)}."
 
 
 def _asset_sensor(asset: AssetFacts, sensor: str) -> str:
     if sensor not in asset.sensors:
         return ""
     name = asset.sensors[sensor]
-    yes = _ticked(asset, sensor=sensor, yes=True)
-    no = _ticked(asset, sensor=sensor, yes=False)
-    return _sentences([
-        f"{_first_upper(name)} is one of the {len(asset.sensors)} parameters that the loaded tables list for "
+    yes = ticked(asset, sensor=sensor, yes=True)
+    no = ticked(asset, sensor=sensor, yes=False)
+    return sentences([
+        f"{first_upper(name)} is one of the {len(asset.sensors)} parameters that the loaded tables list for "
         f"monitoring the {asset.name}.",
         f"On this equipment it helps to detect {len(yes)} of the {len(yes) + len(no)} listed failure modes: "
-        f"{_listed(yes)}." if yes else "The tables link it to none of the listed failure modes.",
-        f"It is not listed as informative for {_listed(no)}." if no else "",
+        f"{listed(yes)}." if yes else "The tables link it to none of the listed failure modes.",
+        f"It is not listed as informative for {listed(no)}." if no else "",
         f"A change of {name} on the {asset.name} is therefore a reason to check for "
         f"{'these failure modes' if len(yes) > 1 else yes[0]} first." if yes else "",
     ])  # fmt: skip
@@ -215,18 +166,18 @@ def _asset_failure_mode(asset: AssetFacts, mode: str) -> str:
         return ""
     facts = asset.failure_modes[mode]
     name, description = facts.name, facts.description
-    yes = _ticked(asset, failure_mode=mode, yes=True)
-    no = _ticked(asset, failure_mode=mode, yes=False)
-    return _sentences([
-        f"{_first_upper(name)} is one of the {len(asset.failure_modes)} failure modes that the loaded tables list "
+    yes = ticked(asset, failure_mode=mode, yes=True)
+    no = ticked(asset, failure_mode=mode, yes=False)
+    return sentences([
+        f"{first_upper(name)} is one of the {len(asset.failure_modes)} failure modes that the loaded tables list "
         f"for the {asset.name}.",
         f"It is described as follows: {description.rstrip('.')}." if description else "",
-        f"On this equipment it is seen for instance as {_listed(facts.examples)}." if facts.examples else "",
-        f"Among its causes: {_listed(facts.causes)}." if facts.causes else "",
-        f"Among its effects: {_listed(facts.effects)}." if facts.effects else "",
+        f"On this equipment it is seen for instance as {listed(facts.examples)}." if facts.examples else "",
+        f"Among its causes: {listed(facts.causes)}." if facts.causes else "",
+        f"Among its effects: {listed(facts.effects)}." if facts.effects else "",
         _those("parameter", yes) if yes else
         "The loaded tables do not say which of the monitored parameters respond to it.",
-        f"No response is listed for {_listed(no)}." if no else "",
+        f"No response is listed for {listed(no)}." if no else "",
     ])  # fmt: skip
 
 
@@ -242,19 +193,19 @@ def _triple(asset: AssetFacts, sensor: str, mode: str) -> str:
     helps = asset.relevance[sensor, mode]
     others = [
         other
-        for other in _ticked(asset, failure_mode=mode, yes=True)
+        for other in ticked(asset, failure_mode=mode, yes=True)
         if other != asset.sensors[sensor]
     ]
-    also = [other for other in _ticked(asset, sensor=sensor, yes=True) if other != name]
+    also = [other for other in ticked(asset, sensor=sensor, yes=True) if other != name]
     verdict = "helps" if helps else "does not help"
-    return _sentences([
+    return sentences([
         f"On the {asset.name}, {asset.sensors[sensor]} {verdict} to detect {name}.",
         f"The loaded tables list {len(asset.sensors)} monitored parameters for the {asset.name}; "
         f"{_responding(len(others) + helps)} to this failure mode.",
         f"The failure mode is described as follows: {description.rstrip('.')}." if description else "",
-        f"It is seen for instance as {_listed(examples)}." if examples else "",
+        f"It is seen for instance as {listed(examples)}." if examples else "",
         _those("other parameter", others) if others
         else f"No other listed parameter of the {asset.name} responds to {name}.",
-        f"{_first_upper(asset.sensors[sensor])} also responds to {_listed(also)}, so that a change of it has to be "
+        f"{first_upper(asset.sensors[sensor])} also responds to {listed(also)}, so that a change of it has to be "
         "told apart by the other parameters." if also and helps else "",
     ])  # fmt: skip

@@ -13,8 +13,10 @@ from typing import Literal
 
 from kgkit.names import normal_form, word_forms
 from kgkit.records import Ask
-from kgkit.teacher.reference import AssetFacts
+from kgkit.teacher.facts import AssetFacts
 
+PROMPTS = frozenset({"entities", "entity-role", "entity-interaction"})
+"""What it answers."""
 _MOST = 10
 _NAME_WORDS = 8
 _Kind = Literal["asset", "sensor", "failure mode", "concept"]

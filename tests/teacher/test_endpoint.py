@@ -15,11 +15,11 @@ from kgkit.records import Reply
 from kgkit.settings import read_settings
 from kgkit.teacher.asking import Asker
 from kgkit.teacher.endpoint import EndpointFacts, EndpointTeacher, printable_url
+from kgkit.teacher.facts import Facts
 from kgkit.teacher.ledger import Ledger
 from kgkit.teacher.open import open_teacher
 from kgkit.teacher.probe import probe
 from kgkit.teacher.protocol import TeacherError
-from kgkit.teacher.reference import Facts
 from kgkit.teacher.retry_after import retry_after_s
 from tests.fault_server import Behaviour, FaultServer
 from tests.teacher.parts import FastClock, make_ask
