@@ -9,6 +9,7 @@ against exact Jaccard of all pairs, computed here on the words as texts. Writes 
 """
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -20,7 +21,7 @@ import tempfile
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from benchmarks.passages import passages
+from benchmarks.passages import ASSETS, MODES, SENSORS, passages
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "near_duplicates.json"
@@ -216,9 +217,17 @@ def quality(folder: Path, count: int = 5_000) -> dict:
 
 
 def stems(count: int) -> list[str]:
-    sentences = (text.split(". ")[0] for _, _, _, text in passages(count, seed=77))
-    return [
-        f"Which reading is the first to change in this case? {sentence}?" for sentence in sentences
+    """Questions like FailureSensorIQ's: few turns of phrase, many names."""
+    forms = (
+        "Which sensor out of the choices responds first when {m} occurs on the {a} in spite of normal {s}?",
+        "For the {a}, if {s} rises and {m} is suspected, which of the following parameters should be trended next?",
+        "What is the most relevant failure mode of the {a} to monitor with {s}, when {m} has been ruled out before?",
+        "When {m} is present in the {a}, which measurement other than {s} is not useful to detect it at an early stage?",
+    )
+    names = list(itertools.product(forms, MODES, ASSETS, SENSORS))
+    step = len(names) // count
+    return [form.format(m=mode, a=asset, s=sensor) for form, mode, asset, sensor in names[::step]][
+        :count
     ]
 
 

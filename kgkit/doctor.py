@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kgkit import content
+from kgkit.corpora.curation import read_spec
 from kgkit.corpora.published import alia_corpora
 from kgkit.errors import KgkitError
 from kgkit.graph.open import open_store
@@ -56,9 +57,15 @@ def examine(workspace: Workspace, choices: Choices, settings: Settings) -> list[
 
 
 def check_content() -> list[str]:
-    """What is wrong with the prompts, schemas and splits in use; empty if nothing is."""
+    """What is wrong with the prompts, schemas, splits and curation in use; empty if nothing is."""
     findings = check_prompts()
-    for read in (graph_spec, _layouts, lambda: read_split("default"), alia_corpora):
+    for read in (
+        graph_spec,
+        _layouts,
+        lambda: read_split("default"),
+        alia_corpora,
+        read_spec,
+    ):
         try:
             read()
         except KgkitError as error:

@@ -14,13 +14,15 @@ from pathlib import Path
 import numpy as np
 
 from kgkit.corpora.curation import CuratedInput, Finding, Leak, LeakSpec
-from kgkit.corpora.near_duplicates import band_keys, signatures
+from kgkit.corpora.near_duplicates import Signatures, band_keys, distinct, signatures
 from kgkit.corpora.shingles import Hashes, HashSet, Ragged, mixed, plain_text, runs, spelled, words
 from kgkit.errors import UsageError
 
 STEM_COLUMNS = ("question", "stem", "text")
 # On single words: a pair that shares 7 words in 10 is proposed with probability 0.985, one that shares 1 in 10 with 0.002.
 _PERMUTATIONS, _BANDS, _ROWS, _SEED = 64, 16, 4, 1
+# Share of equal places from which a proposed pair is compared: two standard errors below half of the words in common.
+_LIKE = 0.375
 # Lengths of two texts whose ratio reaches the least one differ at most by this factor, with room for a lower setting.
 _LONGER = 1.5
 _PIECES = re.compile(r"(?<=[.!?])\s+|(?<=[。？！])|\n+")  # noqa: RUF001 - Chinese punctuation
@@ -91,7 +93,7 @@ class StemIndex:
                 for place, value in enumerate(long.row(number).tolist()):
                     self._runs.setdefault(value, (number, place))
         self._run_set = HashSet(np.array(list(self._runs), np.uint64))
-        keys = _keys(hashed)
+        self._signed, keys = _signed(hashed)
         self._by_key: dict[int, list[int]] = defaultdict(list)
         for number, row_keys in enumerate(keys.tolist()):
             for key in row_keys:
@@ -139,15 +141,28 @@ class StemIndex:
             yield _leak(batch[row], what, piece, self._stems[number])
 
     def _proposed(self, hashed: Ragged) -> Iterator[tuple[int, list[int]]]:
-        """(piece, questions that share a band with it)."""
-        keys = _keys(hashed)
-        hits = self._key_set.has(keys.ravel()).reshape(keys.shape)
+        """(piece, questions that share a band with it and look alike by their signatures)."""
+        signed, keys = _signed(hashed)
         short = (hashed.lengths > 0) & (hashed.lengths <= self._longest)
-        for place in np.flatnonzero(hits.any(axis=1) & short).tolist():
-            found = {
-                number for key in keys[place, hits[place]].tolist() for number in self._by_key[key]
-            }
-            yield place, sorted(found)
+        hits = self._key_set.has(keys.ravel()).reshape(keys.shape) & short[:, None]
+        places, bands = np.nonzero(hits)
+        if not len(places):
+            return
+        lists = [self._by_key[key] for key in keys[places, bands].tolist()]
+        many = np.fromiter(map(len, lists), np.int64, len(lists))
+        pairs = np.repeat(places, many) * len(self._stems) + np.array(
+            [number for found in lists for number in found], np.int64
+        )
+        pieces, numbers = np.divmod(distinct(pairs), len(self._stems))
+        like = np.mean(signed[pieces] == self._signed[numbers], axis=1) >= _LIKE
+        pieces, numbers = pieces[like], numbers[like]
+        starts = np.flatnonzero(np.r_[True, pieces[1:] != pieces[:-1]][: len(pieces)])
+        for place, found in zip(
+            pieces[starts].tolist(),
+            np.split(numbers, starts[1:]) if len(starts) else [],
+            strict=True,
+        ):
+            yield place, found.tolist()
 
     def _most_like(self, piece: str, numbers: Sequence[int]) -> tuple[float, int] | None:
         """(ratio, question) of the question that the piece is most like; None below the least ratio."""
@@ -171,11 +186,12 @@ def held_out_names(batch: Iterable[CuratedInput], held_out: re.Pattern[str]) -> 
             yield _leak(passage, "held-out name", " ".join(around.split()), "")
 
 
-def _keys(hashed: Ragged) -> Hashes:
+def _signed(hashed: Ragged) -> tuple[Signatures, Hashes]:
+    """Signatures of the words of each text, and the keys of their bands."""
     signed = signatures(hashed, permutations=_PERMUTATIONS, seed=_SEED)
-    keys = band_keys(signed, bands=_BANDS, rows=_ROWS)
     number: Hashes = np.arange(_BANDS, dtype=np.uint64)
-    return mixed(keys + number)  # a key of one band is none of another
+    # a key of one band is none of another
+    return signed, mixed(band_keys(signed, bands=_BANDS, rows=_ROWS) + number)
 
 
 def _leak(passage: CuratedInput, what: Finding, where: str, stem: str) -> Leak:

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,8 @@ import rensa
 from kgkit.corpora.curation import DuplicateSpec
 from kgkit.corpora.shingles import Hashes, Places, Ragged, mixed, runs
 
-Signatures = npt.NDArray[np.uint32]
+Number = TypeVar("Number", np.uint64, np.int64)
+Signatures: TypeAlias = npt.NDArray[np.uint32]
 _PAIRS_AT_ONCE = 100_000
 _BAND = np.uint64(0xFF51AFD7ED558CCD)
 
@@ -63,10 +65,11 @@ def band_keys(of: Signatures, *, bands: int, rows: int) -> Hashes:
     return keys
 
 
-def distinct(values: Hashes) -> Hashes:
+def distinct(values: npt.NDArray[Number]) -> npt.NDArray[Number]:
     """The set of `values`, sorted."""
     ordered = np.sort(values)  # np.unique hashes first, which takes five times as long here
-    return ordered[np.r_[True, ordered[1:] != ordered[:-1]][: len(ordered)]]
+    kept: npt.NDArray[Number] = ordered[np.r_[True, ordered[1:] != ordered[:-1]][: len(ordered)]]
+    return kept
 
 
 def jaccard(one: Hashes, other: Hashes) -> float:
