@@ -34,10 +34,14 @@ def query(
     """
     import sys
 
+    from kgkit.corpora import curated
+
     options = options_of(context)
     text = sys.stdin.read() if cypher == "-" else cypher
     with writing(options) if write else reading(options) as derivation:
         rows = derivation.graph.query(text, _parameters(param or []), write=write)
+        if write:
+            curated.forget(derivation.workspace.root)
     if options.json:
         print_json({"columns": list(rows.columns), "rows": [list(row) for row in rows.rows]})
     elif csv:

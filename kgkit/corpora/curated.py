@@ -40,3 +40,8 @@ def curation_of(
         with contextlib.suppress(PermissionError):  # a reader of somebody else's workspace
             save(found, folder / FILE_NAME, basis=made_of)
     return found
+
+
+def forget(folder: Path) -> None:
+    """Drop the curation that is kept: passages were changed by hand."""
+    (folder / FILE_NAME).unlink(missing_ok=True)

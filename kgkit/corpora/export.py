@@ -277,17 +277,22 @@ def _write(corpus: Corpus, rows: Iterator[Row], folder: Path, format_: Format) -
             for split in sorted({str(row["split"]) for row in batch}):
                 if split not in writers:
                     ending = "parquet" if format_ == "hf" else "jsonl"
-                    path = f"{corpus.name}/{split}-00000-of-00001.{ending}"
+                    path = f"{corpus.name}/{split}.{ending}"
                     kind = ParquetWriter if format_ == "hf" else JsonlWriter
                     writers[split] = kind(folder, path, corpus)
                 writers[split].write([row for row in batch if row["split"] == split])
     finally:
         for writer in writers.values():
             writer.close()
-    return {
-        split: Part(path=writer.path, rows=writer.rows, sha256=_sha256(folder / writer.path))
-        for split, writer in sorted(writers.items())
-    }
+    return {split: _named(folder, writer) for split, writer in sorted(writers.items())}
+
+
+def _named(folder: Path, writer: Writer) -> Part:
+    """The finished file under a name that holds its digest: `datasets` caches by the names of files, not their content."""
+    sha256, written = _sha256(folder / writer.path), folder / writer.path
+    path = written.with_stem(f"{written.stem}-{sha256[:16]}")
+    written.rename(path)
+    return Part(path=path.relative_to(folder).as_posix(), rows=writer.rows, sha256=sha256)
 
 
 def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:

@@ -26,7 +26,7 @@ def _append(path: Path) -> None:
     ("name", "edit"),
     [
         ("README.md", _append),
-        ("triples/train-00000-of-00001.jsonl", _append),
+        ("triples/train-*.jsonl", _append),
         ("notes.txt", lambda path: path.write_text("mine")),
     ],
 )
@@ -35,10 +35,11 @@ def test_what_a_person_edited_in_an_export_is_not_overwritten(
 ) -> None:
     folder = tmp_path / "corpus"
     kgkit("export", folder, "--format", "jsonl", workspace=plant)
-    edit(folder / name)
+    edited = next(folder.glob(name), folder / name)
+    edit(edited)
     before = bytes_of(folder)
     refused = kgkit("export", folder, "--format", "jsonl", workspace=plant, code=2)
-    assert Path(name).name in refused.err
+    assert edited.name in refused.err
     assert "name another folder" in refused.err
     assert bytes_of(folder) == before
 
@@ -68,3 +69,21 @@ def test_the_folder_one_is_in_is_refused_by_name(
     here.mkdir()
     monkeypatch.chdir(here)
     assert "is the folder you are in" in kgkit("export", ".", workspace=plant, code=2).err
+
+
+def test_another_export_in_the_same_place_is_not_read_from_the_cache_of_the_first(
+    plant: Path, tmp_path: Path
+) -> None:
+    import datasets
+
+    folder, cache = tmp_path / "corpus", tmp_path / "cache"
+
+    def rows() -> int:
+        found = datasets.load_dataset(str(folder), "relevance", split="train", cache_dir=str(cache))
+        return len(found)
+
+    kgkit("export", folder, workspace=plant)
+    first = rows()
+    kgkit("load", matrix_file(tmp_path, "Failure Mode,vibration\njam,x\n"), workspace=plant)
+    kgkit("export", folder, workspace=plant)
+    assert (first, rows()) == (9, 1)
