@@ -13,10 +13,11 @@ from kgkit.expand.passage import Text, passage, without_repeats
 from kgkit.expand.scope import Scope
 from kgkit.extend import checks
 from kgkit.extend.documents import Document, documents_of
-from kgkit.extend.qa import PAIR, SUMMARY
+from kgkit.extend.options import ExtendOptions
+from kgkit.extend.qa import MOST, PAIR, SUMMARY
 from kgkit.graph import reading, written
 from kgkit.graph.store import GraphStore
-from kgkit.records import Ask, EdgeKey, NodeKey, Reply, Subgraph
+from kgkit.records import Ask, EdgeKey, NodeKey, Reply, Subgraph, Subject
 from kgkit.stages import BadReply, Profile, Settled, make_ask
 
 KIND = "raft"
@@ -51,17 +52,13 @@ class AnswerWithEvidence:
         """One ask for each question."""
         self._pairs = {pair.passage.id: pair for pair in _pairs_of(graph, self._scope)}
         for id_, pair in self._pairs.items():
-            yield make_ask(
-                stage=self.name,
-                prompt="raft",
-                variables={
-                    "question": pair.passage.question,
-                    "summary": pair.summary.text,
-                    "answer": pair.passage.text,
-                    **checks.names_of(pair.document),
-                },
-                subject=replace(pair.document.subject, parent=id_),
-                profile=self._profile,
+            yield _ask(
+                pair.document,
+                replace(pair.document.subject, parent=id_),
+                self._profile,
+                question=pair.passage.question,
+                summary=pair.summary.text,
+                answer=pair.passage.text,
             )
 
     def parse(self, ask: Ask, reply: Reply) -> Subgraph:
@@ -103,6 +100,54 @@ class AnswerWithEvidence:
     def written(self, graph: GraphStore) -> tuple[list[NodeKey], list[EdgeKey]]:
         """The answers with evidence of this asset."""
         return written.derived_passages(graph, self._scope.asset, (KIND,)), []
+
+
+def to_come(
+    graph: GraphStore, scope: Scope, profile: Profile, options: ExtendOptions
+) -> Iterator[tuple[Ask, int]]:
+    """For each document without a summary an ask like those that its questions will lead to, and how many at most.
+
+    None unless `qa` is among the kinds. The document stands for its summary, which is shorter.
+    """
+    if "qa" not in options.kinds:
+        return
+    summaries = reading.passages_of(graph, scope.asset, (SUMMARY,))
+    summarised = {parent for row in summaries for parent in row.parents}
+    for document in documents_of(graph, scope):
+        if document.id not in summarised:
+            question, answer = f"{document.name}?", document.name
+            like = _ask(
+                document,
+                document.subject,
+                profile,
+                question=question,
+                summary=document.text,
+                answer=answer,
+            )
+            yield like, MOST
+
+
+def _ask(
+    document: Document,
+    subject: Subject,
+    profile: Profile,
+    *,
+    question: str,
+    summary: str,
+    answer: str,
+) -> Ask:
+    return make_ask(
+        stage="raft",
+        prompt="raft",
+        variables={
+            "question": question,
+            "summary": summary,
+            "answer": answer,
+            **checks.names_of(document),
+        },
+        subject=subject,
+        profile=profile,
+    )
 
 
 def _pairs_of(graph: GraphStore, scope: Scope) -> Iterator[Pair]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from kgkit.expand.scope import Scope
-from kgkit.extend import interactions, roles
+from kgkit.extend import interactions, raft, roles
 from kgkit.extend.entities import ExtractEntities
 from kgkit.extend.interactions import ExplainInteractions
 from kgkit.extend.options import ExtendOptions, Kind
@@ -50,6 +50,7 @@ def stage_of(kind: Kind, scope: Scope, profile: Profile, options: ExtendOptions)
 TO_COME: Mapping[
     Kind, Callable[[GraphStore, Scope, Profile, ExtendOptions], Iterable[tuple[Ask, int]]]
 ] = {
+    "raft": raft.to_come,
     "entity-centric": roles.to_come,
     "interaction-centric": interactions.to_come,
 }

@@ -196,6 +196,7 @@ def _summary(topic: _Topic) -> str:
         f"Its parameters are {listed(topic.yes)}." if topic.yes
         else "The parameters that respond to it are not said in the tables.",
         f"There is no response from {listed(topic.no)}." if topic.no else "",
+        f"It stands for {topic.mode.description.rstrip('.')}." if topic.mode.description else "",
         f"It is seen as {listed(topic.mode.examples)}." if topic.mode.examples else "",
     ])  # fmt: skip
 
