@@ -73,6 +73,13 @@ class _Topic:
             return f"{_upper(self.mode_name)} is a failure mode of the {name}, and {ticked} of the {count} parameters judged with it respond."
         return f"{_upper(self.mode_name)} is a failure mode of the {name} for which the loaded tables name no parameter."
 
+    def summary(self) -> str:
+        """The same in a sentence or two."""
+        if not (self.sensor and self.mode):
+            return self.sentence()
+        ticked, count = self.judged()
+        return f"{self.sentence()} Altogether it responds to {ticked} of the {count} failure modes judged with it."
+
 
 def text(asset: AssetFacts, ask: Ask) -> str:
     """The reply to an ask about entities; empty where the tables are silent."""
@@ -116,7 +123,7 @@ def _extraction(topic: _Topic, document: str) -> str:
     if len(entities) < 3:
         return ""
     listed = [{"name": one.name, "kind": one.kind} for one in entities]
-    return json.dumps({"summary": topic.sentence(), "entities": listed}, ensure_ascii=False)
+    return json.dumps({"summary": topic.summary(), "entities": listed}, ensure_ascii=False)
 
 
 def _entities(topic: _Topic, document: str) -> list[_Entity]:
