@@ -17,6 +17,9 @@ assert "_content" in str(content.folder("schemas")), content.folder("schemas")
 assert not doctor.check_content(), doctor.check_content()
 from kgkit.tables import starter_paths
 assert all(path.exists() for path in starter_paths())
+from kgkit.corpora.tokens import open_tokens
+assert open_tokens().vocabulary == 49152
+assert content.path("corpora", "tokenizer", "LICENSE").is_file()
 print(pathlib.Path(kgkit.__file__).parent)
 """
 

@@ -28,6 +28,7 @@ _STYLE = {
     "svg.hashsalt": "kgkit",
     "svg.fonttype": "none",
     "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "Helvetica", "sans-serif"],
     "font.size": 10.5,
     "axes.titlesize": 12.0,
     "axes.titleweight": "bold",
