@@ -34,6 +34,13 @@ FIGURES: dict[str, tuple[tuple[str, tuple[str, ...], str, float], ...]] = {
     "expand_all": (
         ("P28 expand --all, more MB at 20k asks", ("mb_more",), "<=", 32),
     ),
+    "near_duplicates": (
+        ("P12 texts/s against datasketch", ("speed", "ratios", "datasketch", "cpu"), ">=", 4),
+        ("P12 350,000 passages, s", ("full_size", "seconds"), "<=", 360),
+        ("P12 350,000 passages, MB", ("full_size", "peak_mb"), "<=", 1536),
+        ("P13 recall", ("quality", "recall"), ">=", 0.98),
+        ("P13 precision", ("quality", "precision"), ">=", 0.995),
+    ),
     "teacher_calls": (
         ("P1 calls/s against bare, C=32", ("P1 C=32", "ratio"), ">=", 0.88),
         ("P1 calls/s against bare, C=256", ("P1 C=256", "ratio"), ">=", 0.60),

@@ -107,7 +107,7 @@ from kgkit.corpora.curation import CuratedInput, read_spec
 from kgkit.expand.scope import names_pattern
 from kgkit.splits import read_split
 held_out = names_pattern(read_split("default").held_out_names())
-stems = json.loads(sys.argv[2])
+stems = json.load(open(sys.argv[2], encoding="utf-8"))
 start = time.perf_counter(), time.process_time()
 inputs = (CuratedInput(id=id, kind="", group="", text=text) for id, text in texts())
 curation = curate(inputs, spec=read_spec(), held_out=held_out, stems=stems)
@@ -128,7 +128,10 @@ def in_process(code: str, *arguments: str, python: str = sys.executable) -> dict
     )
     if run.returncode:
         sys.exit(run.stderr[-2000:])
-    return json.loads(run.stdout.splitlines()[-1])
+    result = json.loads(run.stdout.splitlines()[-1])
+    said = {name: value for name, value in result.items() if name != "pairs"}
+    print(said, file=sys.stderr, flush=True)
+    return result
 
 
 def has(python: str, module: str) -> bool:
@@ -252,7 +255,9 @@ def main() -> None:
         }
         source = write(folder / "all.jsonl", arguments.size, seed=1)
         result["full_size"] = figures(in_process(OURS, str(source)), arguments.size)
-        whole = in_process(ALL, str(source), json.dumps(stems(3_000)))
+        questions = folder / "questions.json"
+        questions.write_text(json.dumps(stems(3_000)), encoding="utf-8")
+        whole = in_process(ALL, str(source), str(questions))
         result["full_size_with_filters_and_leaks"] = figures(whole, arguments.size)
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(result, indent=2) + "\n")

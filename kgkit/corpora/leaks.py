@@ -25,7 +25,8 @@ _PERMUTATIONS, _BANDS, _ROWS, _SEED = 64, 16, 4, 1
 _LIKE = 0.375
 # Lengths of two texts whose ratio reaches the least one differ at most by this factor, with room for a lower setting.
 _LONGER = 1.5
-_PIECES = re.compile(r"(?<=[.!?])\s+|(?<=[。？！])|\n+")  # noqa: RUF001 - Chinese punctuation
+# One set of characters to begin with, which is what the regex engine skips through fast.
+_PIECES = re.compile(r"[.!?。？！\n](?:\s+|(?<=[。？！\n]))")  # noqa: RUF001 - Chinese punctuation
 
 
 def read_stems(path: Path) -> list[str]:
