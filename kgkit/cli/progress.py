@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from kgkit.teacher.asking import Event
 
 _LINE_EVERY_S = 15.0
+_REPLIES_FOR_A_GUESS = 10
+"""The first replies come one by one (discovery) or all at once: they tell nothing of the rate."""
 Item = TypeVar("Item")
 
 
@@ -51,7 +53,8 @@ class Tally:
         ended = counts["replied"] + counts["cached"] + counts["failed"]
         rate = counts["replied"] / seconds
         left = max(self._expected - ended, 0)
-        eta = f", about {_clock(left / rate)} left" if rate > 0 and left else ""
+        known = counts["replied"] >= _REPLIES_FOR_A_GUESS and left
+        eta = f", about {_clock(left / rate)} left" if known else ""
         spent = "" if cost is None else f", cost {cost:.2f}"
         return (
             f"{counts['replied']} replies, {counts['cached']} from the ledger, {self._rejected} rejected, "
