@@ -37,6 +37,53 @@ def test_the_relevance_prompt_reads_as_written() -> None:
     )
 
 
+ABOUT = {"asset": "pump", "sensor": "vibration", "failure_mode": "unbalance", "verdict": "No"}
+
+
+def test_the_prompt_for_questions_reads_as_written() -> None:
+    variables = {"document": "A text.", **ABOUT, "structured": False}
+    _, user = prompts.read_prompt("qa").render(variables)
+    assert user.content == (
+        "Text:\n"
+        "A text.\n"
+        "\n"
+        "First summarise it in 30 to 80 words of your own: how these belong together: pump; vibration; unbalance. Call them "
+        "by exactly these names.\n"
+        "Keep it true that vibration does not help to detect unbalance.\n"
+        "Then write 3 to 5 thoughtful questions about them, each with its answer.\n"
+        "- Each question names the pump and can be understood by someone who does not have the text. It never speaks of a "
+        "text, document, article, passage or summary.\n"
+        "- Each answer is one to three full sentences and says only what the text says.\n"
+        "- No two questions ask the same. Speak of no other equipment.\n"
+        "Answer in this form only:\n"
+        "Summary: the summary\n"
+        "Question: first question\n"
+        "Answer: its answer\n"
+        "Question: second question\n"
+        "Answer: its answer"
+    )
+
+
+def test_the_prompt_for_evidence_reads_as_written() -> None:
+    asked = {"question": "Does it?", "summary": "It does not.", "answer": "No, it does not."}
+    _, user = prompts.read_prompt("raft").render({**asked, **ABOUT, "structured": True})
+    assert user.content == (
+        "Context:\n"
+        "It does not.\n"
+        "\n"
+        "Question: Does it?\n"
+        "Known to be right: No, it does not.\n"
+        "\n"
+        "1. Quote from the context, word for word, the sentence or the part of a sentence that the answer rests on.\n"
+        "2. Explain in one to three sentences of your own how the answer follows from it. Call these by exactly these names: "
+        "pump; vibration; unbalance.\n"
+        "3. Give the final answer. It must agree with what is known to be right.\n"
+        "Keep it true that vibration does not help to detect unbalance.\n"
+        "Speak of no other equipment.\n"
+        'Answer as JSON with the keys "quote", "reasoning" and "answer".'
+    )
+
+
 @pytest.mark.parametrize("change", [{"sensor": "speed", "extra": 1}, {}])
 def test_a_variable_too_many_or_too_few_is_an_error_before_any_call(
     change: dict[str, object],

@@ -1,0 +1,284 @@
+"""What a rephrase, an analysis and an answer with evidence must be to be taken."""
+
+import json
+
+import pytest
+
+from kgkit.extend import checks
+from kgkit.extend.qa import AskAndAnswer
+from kgkit.extend.raft import AnswerWithEvidence, Pair
+from kgkit.graph.reading import StoredPassage
+from kgkit.records import Subgraph
+from kgkit.stages import BadReply
+from kgkit.teacher.facts import Facts
+from kgkit.teacher.reference import ReferenceTeacher
+from tests.extend.documents import SCOPE, TEXT, ask, document, reply
+
+NOBODY = ReferenceTeacher(Facts(assets={}, training=frozenset()))
+WIKI = (
+    "Bearing damage is a failure mode of the pump. It is commonly recognised by vibration, whose amplitude grows as the "
+    "raceways of the bearing wear away. An accelerometer on the housing records it, and the trend is kept for weeks."
+)
+CONVERSATION = (
+    "Question: How is bearing damage of the pump found?\nAnswer: Vibration helps to detect it, because the\namplitude "
+    "rises.\nQuestion: Where does the sensor sit?\nAnswer: On the housing of the bearing, where an engineer mounts it."
+)
+
+
+def rejected(text: str, prompt: str = "rephrase-wiki") -> str:
+    with pytest.raises(BadReply) as caught:
+        checks.rephrased(ask(prompt), reply(text), document())
+    return caught.value.reason
+
+
+def test_a_faithful_rephrase_is_taken_as_it_is() -> None:
+    assert checks.rephrased(ask("rephrase-wiki"), reply(WIKI), document()) == WIKI
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (WIKI.replace("pump", "machine"), "subject missing"),
+        (WIKI.replace("vibration", "temperature"), "subject missing"),
+        (
+            WIKI.replace("Bearing damage", "Corrosion").replace("the bearing", "it"),
+            "subject missing",
+        ),
+        (WIKI + " In compressors it is the same.", "other asset"),
+        (WIKI + " Valves: the valve, a valve, valves too.", "other asset"),
+        (WIKI.replace("is commonly recognised", "is never recognised"), "verdict changed"),
+        (TEXT, "echo"),
+        ("Here is the text:\n" + WIKI, "wrong shape"),
+        (WIKI.split(".")[0] + ".", "too short"),
+    ],
+)
+def test_a_rephrase_that_loses_or_changes_something_is_rejected(text: str, reason: str) -> None:
+    assert rejected(text) == reason
+
+
+def test_a_conversation_is_questions_and_answers_in_turn_one_to_a_line() -> None:
+    taken = checks.rephrased(ask("rephrase-qa"), reply(CONVERSATION), document())
+    assert taken == CONVERSATION.replace("the\namplitude", "the amplitude")
+    lines = CONVERSATION.splitlines()
+    for broken in (
+        lines[1:],
+        [lines[0], lines[0], *lines[1:]],
+        lines[:-1],
+        [*lines, "Question: Why?"],
+    ):
+        assert rejected("\n".join(broken), "rephrase-qa") == "wrong shape"
+    wrong = CONVERSATION.replace(
+        "Vibration helps to detect it", "Vibration does not help to detect it"
+    )
+    assert rejected(wrong, "rephrase-qa") == "verdict changed"
+
+
+SUMMARY = (
+    "Vibration helps to detect bearing damage on the pump, since each spalled element causes impacts, and the amplitude "
+    "rises at 4 bearing frequencies."
+)
+PAIRS = [
+    (
+        "Does vibration help to detect bearing damage on the pump?",
+        "Yes, vibration helps to detect it.",
+    ),
+    (
+        "Why does the amplitude on the pump rise?",
+        "Because each passage of a spalled element causes an impact.",
+    ),
+    ("Where is the accelerometer of the pump mounted?", "It is mounted on the bearing housing."),
+]
+
+
+def analysed(
+    pairs: list[tuple[str, str]], summary: str = SUMMARY, *, structured: bool = True
+) -> Subgraph:
+    stage = AskAndAnswer(SCOPE, NOBODY)
+    stage._documents = {"d": document()}
+    if structured:
+        listed = [{"question": one, "answer": two} for one, two in pairs]
+        text = json.dumps({"summary": summary, "pairs": listed})
+    else:
+        turns = "\n".join(f"Question: {one}\nAnswer: {two}" for one, two in pairs)
+        text = f"Summary: {summary}\n{turns}"
+    asked = ask("qa", structured=structured)
+    subgraph = stage.parse(asked, reply(text))
+    return stage.settle([(asked, subgraph)]).subgraph
+
+
+@pytest.mark.parametrize("structured", [True, False])
+def test_an_analysis_becomes_a_summary_and_a_passage_for_each_pair(*, structured: bool) -> None:
+    subgraph = analysed(PAIRS, structured=structured)
+    said = [
+        (one.properties["kind"], one.properties["question"], one.properties["text"])
+        for one in subgraph.nodes
+    ]
+    assert said == [("summary", None, SUMMARY), *(("qa", one, two) for one, two in PAIRS)]
+    summary = subgraph.nodes[0].key.id
+    assert [one.properties["parents"] for one in subgraph.nodes] == [["d"], *[["d", summary]] * 3]
+    derived = sorted((edge.key.start.id, edge.key.end.id) for edge in subgraph.edges)
+    assert derived == sorted(
+        (node.key.id, parent)
+        for node in subgraph.nodes
+        for parent in node.properties["parents"]  # type: ignore[union-attr]
+    )
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "reason"),
+    [
+        ("What does the passage say of the pump?", "Vibration helps to detect bearing damage.", "refers to the article"),
+        ("According to the text above, what rises on the pump?", "The amplitude rises.", "refers to the article"),
+        ("What rises on the pump?", "As stated in the document, the amplitude rises.", "refers to the article"),
+        ("What rises on the pump with damage?", "The outlet pressure and fluid density rise.", "unsupported"),
+        ("At how many frequencies of the pump does it rise?", "It rises at 7 bearing frequencies.", "unsupported"),
+        ("Is vibration of use for bearing damage of the pump?", "Vibration does not help to detect bearing damage.", "verdict changed"),
+        ("Does a compressor or a pump have bearing damage?", "Bearing damage is on the pump.", "other asset"),
+        ("What rises with bearing damage?", "The amplitude rises.", "subject missing"),
+        ("Does the pump have an accelerometer?", "Yes.", "too short"),
+        ("Where is the accelerometer of a pump mounted?", "The engineer mounts it on the housing.", "duplicate"),
+    ],
+)  # fmt: skip
+def test_a_pair_that_is_not_usable_is_dropped_for_its_reason(
+    question: str, answer: str, reason: str
+) -> None:
+    assert checks.pair_fault(question, answer, document(), [one for one, _ in PAIRS]) == reason
+    stage = AskAndAnswer(SCOPE, NOBODY)
+    stage._documents = {"d": document()}
+    asked = ask("qa", structured=True)
+    listed = [{"question": one, "answer": two} for one, two in [*PAIRS, (question, answer)]]
+    accepted = stage.parse(asked, reply(json.dumps({"summary": SUMMARY, "pairs": listed})))
+    settled = stage.settle([(asked, accepted)])
+    assert settled.dropped == {reason: 1}
+    assert len(settled.subgraph.nodes) == 4
+
+
+def test_fewer_than_three_usable_pairs_are_too_few_and_why_is_said() -> None:
+    with pytest.raises(BadReply, match="2 of 3 are usable; duplicate 1") as caught:
+        analysed([*PAIRS[:2], PAIRS[0]])
+    assert caught.value.reason == "too few pairs"
+
+
+@pytest.mark.parametrize(
+    ("summary", "reason"),
+    [
+        (SUMMARY.replace("Vibration", "It"), "subject missing"),
+        (SUMMARY.replace("helps", "does not help"), "verdict changed"),
+        ("Vibration and bearing damage of the pump.", "too short"),
+    ],
+)
+def test_the_summary_must_keep_the_entities_and_the_verdict(summary: str, reason: str) -> None:
+    with pytest.raises(BadReply) as caught:
+        analysed(PAIRS, summary)
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", '{"summary": "s"}', "no JSON", '{"summary": 1, "pairs": []}']
+)
+def test_a_reply_of_another_shape_is_rejected(text: str) -> None:
+    stage = AskAndAnswer(SCOPE, NOBODY)
+    stage._documents = {"d": document()}
+    with pytest.raises(BadReply) as caught:
+        stage.parse(ask("qa", structured=True), reply(text))
+    assert caught.value.reason == "wrong shape"
+
+
+def test_what_an_earlier_document_said_is_dropped_and_a_repeated_summary_rejects_its_ask() -> None:
+    stage = AskAndAnswer(SCOPE, NOBODY)
+    stage._documents = {"d": document()}
+    first, second, third = (
+        ask("qa", structured=True, user=user) for user in ("one", "two", "three")
+    )
+
+    def parsed(asked, summary):
+        listed = [{"question": one, "answer": two} for one, two in PAIRS]
+        return stage.parse(asked, reply(json.dumps({"summary": summary, "pairs": listed})))
+
+    other = SUMMARY.replace("since each", "for every")
+    settled = stage.settle(
+        [
+            (first, parsed(first, SUMMARY)),
+            (second, parsed(second, other)),
+            (third, parsed(third, SUMMARY)),
+        ]
+    )
+    assert settled.rejected == {third.id: "duplicate"}
+    assert settled.dropped == {"duplicate": 3}
+    assert [node.properties["kind"] for node in settled.subgraph.nodes] == [
+        "summary",
+        "qa",
+        "qa",
+        "qa",
+        "summary",
+    ]
+
+
+REASONING = "Spalled places strike at a fixed rate, which is why the reading goes up there."
+
+
+def evidence(
+    quote: str = "The amplitude  rises at 4 bearing frequencies",
+    reasoning: str = REASONING,
+    answer: str = "The amplitude rises at 4 bearing frequencies.",
+    *,
+    known: str = "It rises at 4 bearing frequencies.",
+    structured: bool = True,
+) -> str:
+    stage = AnswerWithEvidence(SCOPE, NOBODY)
+    stage._pairs = {"d": Pair(
+        passage=stored("q", question="Where does the amplitude of the pump rise?", text=known),
+        summary=stored("s", text=SUMMARY),
+        document=document(),
+    )}  # fmt: skip
+    said = {"quote": quote, "reasoning": reasoning, "answer": answer}
+    lines = "\n".join(f"{part.capitalize()}: {text}" for part, text in said.items())
+    user = f"Context:\n{SUMMARY}\nKnown to be right: {known}"
+    asked = ask("raft", structured=structured, user=user)
+    (node,) = stage.parse(asked, reply(json.dumps(said) if structured else lines)).nodes
+    assert node.properties["parents"] == ["q", "s"]
+    return str(node.properties["text"])
+
+
+def stored(id_: str, *, text: str, question: str = "") -> StoredPassage:
+    return StoredPassage(
+        id=id_, kind="", question=question, text=text, asset="pump", part="", sensor="vibration",
+        failure_mode="bearing-damage", parents=(), sources=(), ask="", prompt="", prompt_version="", teacher="",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("structured", [True, False])
+def test_an_answer_quotes_the_summary_in_its_own_spelling_and_ends_with_the_answer(
+    *, structured: bool
+) -> None:
+    assert evidence(structured=structured) == (
+        f"##begin_quote##the amplitude rises at 4 bearing frequencies.##end_quote##\n{REASONING}\n"
+        "Answer: The amplitude rises at 4 bearing frequencies."
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"quote": "The amplitude falls at 4 bearing frequencies"}, "no evidence"),
+        ({"quote": "rises at"}, "no evidence"),
+        ({"quote": ""}, "wrong shape"),
+        ({"answer": "The amplitude rises at 5 bearing frequencies."}, "unsupported"),
+        ({"answer": "Lubricant starvation and misuse raise costs."}, "unsupported"),
+        ({"answer": "No, it stays.", "known": "Yes, it rises."}, "verdict changed"),
+        ({"answer": "Vibration does not help to detect bearing damage."}, "verdict changed"),
+        ({"reasoning": "It is so."}, "too short"),
+        ({"reasoning": SUMMARY}, "echo"),
+        ({"reasoning": REASONING + " In compressors too."}, "other asset"),
+        (
+            {"reasoning": "Clearly vibration does not help to detect bearing damage here."},
+            "verdict changed",
+        ),
+    ],
+)
+def test_an_answer_without_evidence_or_against_the_known_answer_is_rejected(
+    change: dict[str, str], reason: str
+) -> None:
+    with pytest.raises(BadReply) as caught:
+        evidence(**change)  # type: ignore[arg-type]
+    assert caught.value.reason == reason
