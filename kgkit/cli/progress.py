@@ -102,6 +102,8 @@ def watched(options: GlobalOptions, items: Iterable[Item], things: str) -> Itera
         count += 1
         if not options.quiet:
             show()
+    if terminal and not options.quiet:
+        sys.stderr.write("\x1b[K")  # the next line begins on an empty one
 
 
 def _now_and_then(every_s: float, show: Callable[[], object]) -> Callable[[], None]:
