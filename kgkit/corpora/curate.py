@@ -51,41 +51,41 @@ def curate(
             else:
                 verdicts[batch[place].id] = _verdict(batch[place], *flaw)
         if spec.duplicates.enabled:
+            kept = [batch[place] for place in sound]
             search.add(
-                [batch[place].id for place in sound],
-                [batch[place].group for place in sound],
+                [passage.id for passage in kept],
+                [passage.group for passage in kept],
                 [plain[place] for place in sound],
                 hashed.rows(sound),
             )
-            for place in sound:
-                passage = batch[place]
-                openings[passage.id] = (passage.kind, " ".join(passage.text[:_OPENING].split()))
+            openings |= {passage.id: (passage.kind, _opening(passage)) for passage in kept}
     duplicates = search.found()
     for duplicate in duplicates:
         verdicts[duplicate.id] = _superfluous(duplicate, openings[duplicate.id][0])
     leaks.sort(key=lambda leak: (leak.id, leak.what))
-    return Curation(
-        verdicts=dict(sorted(verdicts.items())),
-        leaks=tuple(leaks),
-        report={
-            "passages": dict(sorted(totals.items())),
-            "reasons": _by_group((verdict.group, verdict.reason) for verdict in verdicts.values()),
-            "duplicates": {
-                "exact": sum(duplicate.exact for duplicate in duplicates),
-                "near": sum(not duplicate.exact for duplicate in duplicates),
-                "bands_cut_short": search.crowded,
-                "sample": [_pair(duplicate, openings) for duplicate in _spread(duplicates)],
-            },
-            "leaks": _by_group((leak.group, leak.what) for leak in leaks),
-            "thresholds": spec.model_dump(mode="json"),
+    report = {
+        "passages": dict(sorted(totals.items())),
+        "reasons": _by_group((verdict.group, verdict.reason) for verdict in verdicts.values()),
+        "duplicates": {
+            "exact": sum(duplicate.exact for duplicate in duplicates),
+            "near": sum(not duplicate.exact for duplicate in duplicates),
+            "bands_cut_short": search.crowded,
+            "sample": [_pair(duplicate, openings) for duplicate in _spread(duplicates)],
         },
-    )
+        "leaks": _by_group((leak.group, leak.what) for leak in leaks),
+        "thresholds": spec.model_dump(mode="json"),
+    }
+    return Curation(verdicts=dict(sorted(verdicts.items())), leaks=tuple(leaks), report=report)
 
 
 def _batches(passages: Iterable[CuratedInput]) -> Iterator[list[CuratedInput]]:
     rest = iter(passages)
     while batch := list(islice(rest, _AT_ONCE)):
         yield batch
+
+
+def _opening(passage: CuratedInput) -> str:
+    return " ".join(passage.text[:_OPENING].split())
 
 
 def _verdict(passage: CuratedInput, reason: Reason, detail: str) -> Verdict:
