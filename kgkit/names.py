@@ -7,6 +7,7 @@ is a near match, listed for a person to review and never merged silently.
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 
 _BRACKETS = re.compile(r"\s*[(\[][^)\]]*[)\]]")
 _SENSOR_WORDS = re.compile(r"\b(?:sensors?|transducers?|transmitters?|measurements?|monitoring)\b")
@@ -44,6 +45,7 @@ def plain(name: str) -> str:
     return _SPACES.sub(" ", unicodedata.normalize("NFKC", name).casefold()).strip()
 
 
+@lru_cache(maxsize=1 << 15)
 def normal_form(name: str) -> str:
     """`Centrifugal  Pumps` -> `centrifugal pump`, `Blowers and fans` -> `blower and fan`.
 

@@ -82,7 +82,10 @@ def explanation(
 
 def _freely(scope: Scope, entities: Iterable[Entity]) -> Scope:
     """The scope of a text that may speak of these entities as of its own asset."""
-    more = names_pattern(one.name for one in entities)
+    assets = [one.name for one in entities if scope.asset_pattern.search(one.name)]
+    if not assets:
+        return scope
+    more = names_pattern(assets)
     own = re.compile(f"{scope.own_pattern.pattern}|{more.pattern}", re.IGNORECASE)
     return replace(scope, own_pattern=own)
 
