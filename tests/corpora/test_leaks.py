@@ -67,10 +67,16 @@ def test_a_run_of_words_is_quoted() -> None:
     )
 
 
-def test_another_question_on_the_same_things_is_no_leak() -> None:
-    assert (
-        leaks("Why does unbalance of a steam turbine show in the vibration of its bearings?") == []
-    )
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Why does unbalance of a steam turbine show in the vibration of its bearings?",
+        STEM.replace("unbalance", "misalignment"),  # a ratio of 84
+        STEM.replace("?", " of this plant?"),  # a ratio of 91
+    ],
+)
+def test_another_question_on_the_same_things_is_no_leak(text: str) -> None:
+    assert leaks(text) == []
 
 
 def test_a_held_out_name_is_found_with_the_words_around_it() -> None:
