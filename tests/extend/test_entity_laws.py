@@ -75,14 +75,15 @@ def planned_ids(derivation: Derivation, asset: str) -> list[str]:
 
 def test_no_order_of_assets_or_replies_leaves_a_trace(expanded: Expanded) -> None:
     dumps = []
-    for number, order in enumerate(([], ["mixer", "crusher"], ["crusher", "mixer"])):
-        derivation = expanded(f"w{number}")
+    workspaces = [expanded(f"w{number}") for number in range(3)]
+    orders: list[list[str]] = [[], ["mixer", "crusher"], ["crusher", "mixer"]]
+    for number, (derivation, order) in enumerate(zip(workspaces, orders, strict=True)):
         teacher = EntityTeacher(seed=number, bad_first=True)
         for asset in [[one] for one in order] or [[]]:
             report = extend(derivation, teacher, *asset)
-        assert all(counts.done for counts in report.stages.values())
+            assert all(counts.done for counts in report.stages.values())
         dumps.append(list(dump_lines(derivation.graph)))
-    assert rebuilt_equal(derivation)
+    assert rebuilt_equal(workspaces[-1])
     assert dumps[0] == dumps[1] == dumps[2]
     assert {"SAME_AS", "MENTIONS", "INTERACTS_WITH"} <= {
         word
