@@ -72,6 +72,11 @@ _AGAINST = (
     r"stays? (?:just |right )?(?:where|as|put)|meaningless|unmoved|undisturbed|ineffective|unfit|asleep|normal|flat)\b"
 )
 _WORDS = re.compile(rf"(?<![\w-])(?:(?P<against>{_AGAINST})|(?P<claim>{_CLAIM}))")
+_WEAK = re.compile(r"(?:use|monitor|track|observ|watch|known?\b|see|find|found|change)")
+"""Words that claim only where the clause has no better one: what is used and monitored is not yet shown."""
+_OPENING = re.compile(
+    r"^\W*(?:among|of|in|on|for|at|with|from|during|after|before)\b (?!no\b|none\b)[^,]*,\s*(?=(?:the )?xsensorx)"
+)
 _NO_CLAIM = re.compile(
     r"\b(?:as shown|is used|are used|point of view|so to speak|monitored parameters?|monitoring the|in use|of use to)\b"
 )
@@ -274,17 +279,18 @@ def _rank(clause: str, *, in_sentence: bool, about_sensor: bool) -> int | None:
 
 
 def _polarity(clause: str) -> bool | None:
-    """Whether the clause's claim is a Yes; None if it claims nothing. The first word of detection decides."""
-    clause, lacking = _without_conditions(_NO_CLAIM.sub(" ", clause))
-    for word in _WORDS.finditer(clause):
-        rest = clause[word.end() :]
-        negations = len(_NEGATION.findall(clause[: word.start()])) + lacking
-        negations += _AFTER.match(rest) is not None
-        negations += word["against"] is not None
-        negations += _NOT_BY_IT.search(rest) is not None
-        negations += _NOUN.match(word.group(0)) is not None and _TAKEN_BACK.search(rest) is not None
-        return negations % 2 == 0
-    return None
+    """Whether the clause's claim is a Yes; None if it claims nothing. The first good word of detection decides."""
+    clause, lacking = _without_conditions(_OPENING.sub("", _NO_CLAIM.sub(" ", clause)))
+    words = sorted(_WORDS.finditer(clause), key=lambda one: _WEAK.match(one.group(0)) is not None)
+    if not words:
+        return None
+    word, rest = words[0], clause[words[0].end() :]
+    negations = len(_NEGATION.findall(clause[: word.start()])) + lacking
+    negations += _AFTER.match(rest) is not None
+    negations += word["against"] is not None
+    negations += _NOT_BY_IT.search(rest) is not None
+    negations += _NOUN.match(word.group(0)) is not None and _TAKEN_BACK.search(rest) is not None
+    return negations % 2 == 0
 
 
 def _without_conditions(clause: str) -> tuple[str, int]:

@@ -43,7 +43,7 @@ def test_the_set_is_large_and_faithful_texts_nearly_all_pass() -> None:
     faithful = [one for one in TEXTS if one.said in OPPOSITE]
     passed = sum(kept(one, one.said) for one in faithful)
     assert len(TEXTS) >= 100
-    assert passed >= 0.97 * len(faithful)
+    assert passed >= 0.96 * len(faithful)
 
 
 def test_a_hedged_text_keeps_no_verdict() -> None:

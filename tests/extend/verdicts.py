@@ -59,6 +59,8 @@ TEXTS = [
     Labelled("No", "Vibration hardly reacts to bearing damage, so that it cannot be used to find it."),
     Labelled("No", "Vibration lacks sensitivity to bearing damage."),
     Labelled("No", "Vibration is good for many things. For bearing damage, however, it is blind."),
+    Labelled("No", "Among the quantities used in condition monitoring of the pump, vibration is not an indicator of bearing damage. Known indicators are oil debris and temperature."),
+    Labelled("Yes", "Among the quantities that are not used much, vibration is an indicator of bearing damage."),
     # hedged: neither verdict is kept
     Labelled("hedged", "Vibration may or may not help to detect bearing damage."),
     Labelled("hedged", "It is unclear whether vibration indicates bearing damage on the pump."),
