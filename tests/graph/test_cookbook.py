@@ -36,11 +36,37 @@ def cookbook_graph() -> Subgraph:
         edge(key("Passage", "p1"), "DERIVED_FROM", second.key),
         edge(sensor, "RELEVANT_TO", mode, {"asset": "fan"}, label="No", votes_yes=1, votes_no=2),
     )
-    return Subgraph(nodes=(*whole.nodes, fan, leak, second), edges=(*whole.edges, *more))
+    with_entities = entities()
+    return Subgraph(
+        nodes=(*whole.nodes, fan, leak, second, *with_entities.nodes),
+        edges=(*whole.edges, *more, *with_entities.edges),
+    )
 
 
-def test_there_are_twenty():
-    assert len(QUERIES) == 20
+def entities() -> Subgraph:
+    """A document with three entities, of which one is in the tables, and an interaction of two."""
+    nodes = (
+        node("Passage", "d", text="d", kind="asset_sensor", asset="pump", role="source"),
+        node("Passage", "i", text="i", kind="entity_interaction", asset="pump", role="source"),
+        node("Entity", "vibration", name="vibration", kind="sensor"),
+        node("Entity", "bearing-wears", name="bearing wears", kind="failure mode"),
+        node("Entity", "bearing-wear", name="bearing wear", kind="failure mode"),
+    )
+    document, said, sensor, rare, often = (one.key for one in nodes)
+    edges = (
+        edge(document, "MENTIONS", sensor, kind="sensor", name="vibration"),
+        edge(document, "MENTIONS", rare, kind="failure mode", name="bearing wears"),
+        edge(document, "MENTIONS", often, kind="failure mode", name="bearing wear"),
+        edge(sensor, "SAME_AS", key("Sensor", "vibration"), how="exact"),
+        edge(rare, "NEAR_DUPLICATE_OF", often, jaccard=0.8),
+        edge(often, "INTERACTS_WITH", sensor, {"passage": "i"}),
+        edge(said, "DERIVED_FROM", document),
+    )
+    return Subgraph(nodes=nodes, edges=edges)
+
+
+def test_there_are_twenty_three():
+    assert len(QUERIES) == 23
 
 
 @pytest.fixture

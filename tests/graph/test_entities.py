@@ -62,9 +62,10 @@ def rows(store: GraphStore, cypher: str) -> list[tuple[object, ...]]:
 def test_entities_are_what_most_call_them_and_all_that_they_can_be(store: GraphStore) -> None:
     fill(store)
     settle_entities(store)
-    assert {
-        id_: kind for id_, kind in store.query("MATCH (e:Entity) RETURN e.id, e.kind").rows
-    } == {
+    kinds = {
+        str(row[0]): row[1] for row in store.query("MATCH (e:Entity) RETURN e.id, e.kind").rows
+    }
+    assert kinds == {
         "pump": "asset",
         "pu": "asset",
         "vibration": "sensor",
