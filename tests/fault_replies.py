@@ -5,7 +5,13 @@ import random
 import re
 from typing import Any
 
+from tests.extend_replies import reply_to
+
 CONTENT_FAULTS = ("length", "refusal", "refusal_field", "echo", "wrong_shape", "empty_text", "reasoning_only", "nul", "no_usage")  # fmt: skip
+UNFIT = "unfit"
+"""A fault of replies to prompts of Phase II alone: well-formed, and what the check of just this kind must not take."""
+OF_CONTENT = (*CONTENT_FAULTS, UNFIT)
+"""Faults of replies that come whole, with status 200."""
 
 _ADJECTIVES = [
     "axial",
@@ -119,7 +125,7 @@ def completion(
 ) -> dict[str, Any]:
     """A chat completion object. `key`: hex digest of the request."""
     draw = random.Random(key)
-    text = _text(request, draw, json_schema=json_schema)
+    text = _text(request, draw, json_schema=json_schema, unfit=fault == UNFIT)
     message, finish = _message(fault, text, _last_user(request))
     prompt = sum(len(part["content"]) for part in request["messages"])
     words = (message["content"] or "").split()
@@ -168,7 +174,12 @@ def _last_user(request: dict[str, Any]) -> str:
     return str(users[-1]) if users else ""
 
 
-def _text(request: dict[str, Any], draw: random.Random, *, json_schema: bool) -> str:
+def _text(
+    request: dict[str, Any], draw: random.Random, *, json_schema: bool, unfit: bool = False
+) -> str:
+    said = reply_to(_last_user(request), draw, lambda words: _sentence(draw, words), unfit=unfit)
+    if said is not None:
+        return said
     wanted = request.get("response_format") or {}
     if json_schema and wanted.get("type") == "json_schema":
         return json.dumps(fill(wanted["json_schema"]["schema"], draw))

@@ -23,7 +23,7 @@ from typing import Any
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from tests.fault_replies import CONTENT_FAULTS, completion
+from tests.fault_replies import CONTENT_FAULTS, OF_CONTENT, completion
 
 TRANSPORT_FAULTS = (
     "rate_limited", "rate_limited_after", "rate_limited_date", "overloaded", "unavailable_after",
@@ -150,8 +150,8 @@ class FaultServer:
             return b.always
         if not b.faults:
             return None
-        content = [kind for kind in b.kinds if kind in CONTENT_FAULTS]
-        transport = [kind for kind in b.kinds if kind not in CONTENT_FAULTS]
+        content = [kind for kind in b.kinds if kind in OF_CONTENT]
+        transport = [kind for kind in b.kinds if kind not in OF_CONTENT]
         share = b.faults * len(content) / len(b.kinds)
         draw = random.Random(f"{b.seed} {key}")
         if draw.random() < share:
@@ -269,7 +269,7 @@ class _Connection(asyncio.Protocol):
             status, message = FINAL_FAULTS[fault]
             said = message.format(key=headers.get("authorization", ""))
             return self._send(status, {"error": {"message": said}})
-        content = fault if fault in CONTENT_FAULTS else None
+        content = fault if fault in OF_CONTENT else None
         reply = completion(
             request, key, fault=content, json_schema=b.json_schema, logprobs=b.logprobs
         )
