@@ -1,12 +1,16 @@
 """`query`, `export`, `status`, `trace`, `rebuild`: look into the graph, take corpora out of it, make it again."""
 
 import functools
-from typing import Annotated
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kgkit.cli.output import cell_text, counted, hint, print_json, print_table, reasons, say
 from kgkit.cli.session import SEE_ALSO, find_workspace, options_of, reading, writing
+
+if TYPE_CHECKING:
+    from kgkit.corpora.cells import Link
 
 
 def add_to(app: typer.Typer) -> None:
@@ -148,7 +152,7 @@ def trace(
         str,
         typer.Argument(
             metavar="ID",
-            help="Id of a passage or an ask, or a relevance edge ASSET/SENSOR/FAILURE-MODE.",
+            help="Id of a passage, an ask or an entity, or a relevance edge ASSET/SENSOR/FAILURE-MODE.",
         ),
     ] = "",
     forward: Annotated[
@@ -156,11 +160,11 @@ def trace(
         typer.Option(help="The other way: FILE:ROW:COL, with 1-based numbers or a column letter."),
     ] = None,
 ) -> None:
-    """A passage, an ask or an edge back to its prompt, reply and table cells; or everything that rests on a cell.
+    """A passage, an ask, an entity or an edge back to prompts, replies and table cells; or everything that rests on a cell.
 
     Example: kgkit trace --forward iso17359/pump.csv:5:D
     """
-    from kgkit.corpora import lineage
+    from kgkit.corpora import lineage, rests
     from kgkit.errors import UsageError
 
     options = options_of(context)
@@ -168,26 +172,44 @@ def trace(
         raise UsageError("give either an ID or --forward FILE:ROW:COL")
     with reading(options) as derivation:
         look = (
-            functools.partial(lineage.forward, forward)
+            functools.partial(rests.forward, forward)
             if forward
             else functools.partial(lineage.back, id_)
         )
         chain = look(
             graph=derivation.graph, ledger=derivation.ledger, workspace=derivation.workspace
         )
+    counts = rests.counts(chain)
     if options.json:
-        print_json({"chain": chain})
+        print_json({"chain": chain, "counts": counts})
         return
+    _print_chain(chain)
+    if forward:
+        print_table(["rests on the cell", "how many"], list(counts.items())[1:])
+
+
+_SHOWN = 10
+"""Links of one sort that `trace` shows on the terminal; --json has all."""
+
+
+def _print_chain(chain: "list[Link]") -> None:
+    shown: Counter[object] = Counter()
     for link in chain:
+        shown[link["what"]] += 1
+        if shown[link["what"]] > _SHOWN:
+            continue
         say(f"{link['what']}: {link['id']}")
         for name, value in link.items():
             if name not in ("what", "id") and value not in (None, "", [], {}):
-                shown = str(value)
+                text = str(value)
                 say(
-                    f"    {name}: {shown}"
-                    if "\n" not in shown
-                    else f"    {name}:\n" + _indented(shown)
+                    f"    {name}: {text}"
+                    if "\n" not in text
+                    else f"    {name}:\n" + _indented(text)
                 )
+    for what, count in shown.items():
+        if count > _SHOWN:
+            say(f"... and {count - _SHOWN} more: {what} (--json lists all)")
 
 
 def _indented(text: str) -> str:

@@ -38,8 +38,14 @@ def curation_of(
         )
         found = curate(passages, spec=spec, held_out=held_out, stems=stems)
         with contextlib.suppress(PermissionError):  # a reader of somebody else's workspace
-            save(found, folder / FILE_NAME, basis=made_of)
+            save(found, folder / FILE_NAME, basis=made_of, passages=graph.state())
     return found
+
+
+def last(graph: GraphStore, folder: Path) -> Curation | None:
+    """The curation that was made last of these very passages, under whatever rules; None if there is none."""
+    state = graph.state()
+    return load(folder / FILE_NAME, passages=state) if state else None
 
 
 def forget(folder: Path) -> None:

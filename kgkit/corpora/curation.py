@@ -188,8 +188,8 @@ _WHY = ("reason", "detail", "duplicate_of", "jaccard")
 _LEAK = ("what", "where", "stem")
 
 
-def save(curation: Curation, path: Path, *, basis: str) -> None:
-    """Write a curation as one Parquet file: a row for each verdict and each leak, report and basis as metadata."""
+def save(curation: Curation, path: Path, *, basis: str, passages: str = "") -> None:
+    """Write a curation as one Parquet file: a row for each verdict and each leak; report, basis, passages as metadata."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -204,15 +204,17 @@ def save(curation: Curation, path: Path, *, basis: str) -> None:
     report = json.dumps(curation.report, ensure_ascii=False, sort_keys=True)
     sink = pa.BufferOutputStream()
     pq.write_table(
-        pa.table(columns).replace_schema_metadata({"basis": basis, "report": report}),
+        pa.table(columns).replace_schema_metadata(
+            {"basis": basis, "passages": passages, "report": report}
+        ),
         sink,
         compression="zstd",
     )
     write_atomically(path, sink.getvalue().to_pybytes())
 
 
-def load(path: Path, *, basis: str) -> Curation | None:
-    """The curation that `save` wrote with the same basis; None if there is none, another one, or a damaged file."""
+def load(path: Path, *, basis: str | None = None, passages: str | None = None) -> Curation | None:
+    """The curation that `save` wrote with this basis or of these passages; None for none, another, or a damaged file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -223,7 +225,8 @@ def load(path: Path, *, basis: str) -> Curation | None:
     except (OSError, pa.ArrowException):
         return None
     known = table.schema.metadata or {}
-    if known.get(b"basis") != basis.encode():
+    wanted = {b"basis": basis, b"passages": passages}
+    if any(text is not None and known.get(name) != text.encode() for name, text in wanted.items()):
         return None
     verdicts, leaks = {}, []
     for row in table.to_pylist():

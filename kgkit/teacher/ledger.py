@@ -21,11 +21,14 @@ from kgkit.errors import KgkitError
 from kgkit.records import Ask, Failure, Reply, canonical_json
 from kgkit.teacher.ledger_rows import (
     ASK_COLUMNS,
+    OUTCOME_COLUMNS,
     REPLY_COLUMNS,
     SCHEMA,
     SCHEMA_VERSION,
+    AskOutcome,
     ask_from_row,
     ask_row,
+    outcome_from_row,
     reply_from_row,
     reply_row,
 )
@@ -217,6 +220,18 @@ class Ledger:
         """Forget every outcome of this asset, in all stages. Asks and replies stay."""
         with self._transaction() as db:
             db.execute("DELETE FROM outcomes WHERE asset = ?", (asset,))
+
+    def outcomes(self, *, asset: str | None = None, ask: str | None = None) -> list[AskOutcome]:
+        """What became of the replies that count now: all, those about an asset or that to one ask; by the ask's id."""
+        given = {"asks.asset": asset, "asks.id": ask}
+        wanted = [f"{column} = ?" for column, value in given.items() if value is not None]
+        rows = self._read(
+            f"SELECT DISTINCT {OUTCOME_COLUMNS} FROM asks JOIN outcomes"  # noqa: S608
+            " ON outcomes.stage = asks.stage AND outcomes.ask_id = asks.id"
+            f" {'WHERE' if wanted else ''} {' AND '.join(wanted)} ORDER BY id",
+            [value for value in given.values() if value is not None],
+        )
+        return [outcome_from_row(row) for row in rows]
 
     def counts(self) -> list[StageTotals]:
         """How every stage stands, by name."""

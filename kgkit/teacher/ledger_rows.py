@@ -3,6 +3,7 @@
 import json
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, TypedDict
 
 from kgkit.records import Ask, Message, Reply, Sampling, Subject, TokenLogprobs, canonical_json
@@ -34,6 +35,30 @@ SCHEMA = (
 
 ASK_COLUMNS = "id, stage, prompt, prompt_version, asset, sensor, failure_mode, parent, request"
 REPLY_COLUMNS = "model, text, finish_reason, tokens_in, tokens_out, seconds, logprobs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskOutcome:
+    """What became of a reply when the graph was made last, with what its ask was about."""
+
+    id: str
+    stage: str
+    prompt: str
+    subject: Subject
+    status: str
+    reason: str
+
+
+OUTCOME_COLUMNS = "id, asks.stage, prompt, asks.asset, sensor, failure_mode, parent, status, reason"
+
+
+def outcome_from_row(row: tuple[Any, ...]) -> AskOutcome:
+    """The outcome that a row of OUTCOME_COLUMNS says."""
+    id_, stage, prompt, asset, sensor, failure_mode, parent, status, reason = row
+    subject = Subject(asset=asset, sensor=sensor, failure_mode=failure_mode, parent=parent)
+    return AskOutcome(
+        id=id_, stage=stage, prompt=prompt, subject=subject, status=status, reason=reason
+    )
 
 
 class _Request(TypedDict):

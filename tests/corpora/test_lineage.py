@@ -15,13 +15,18 @@ def test_a_cell_is_found_whatever_the_file_is_called(tmp_path: Path, name: str) 
         chain = kgkit("trace", "--forward", typed, "--json", workspace=tmp_path / "w").json["chain"]
         assert (chain[0]["id"], chain[0]["text"]) == (f"{name}!C2", "Leak")
         assert chain[0]["file"] == str(tmp_path / name)
-        assert {"what": "edge EXPERIENCES", "id": "mixer -> leak", "asset": "mixer"} in chain
+        assert chain[1:] == [
+            {"what": "edge EXPERIENCES", "id": "mixer -> leak", "asset": "mixer", "alone": False},
+            {"what": "node FailureMode", "id": "leak", "alone": True},
+        ]
 
 
 def test_what_an_asset_consists_of_is_traced_to_its_cell(starter: Path) -> None:
     chain = kgkit(
         "trace", "--forward", "iso14224/equipment_classes.csv:5:D", "--json", workspace=starter
     ).json["chain"]
+    edge = {"what": "edge HAS_CLASS", "id": "rotating-equipment -> compressor"}
     assert chain[1:] == [
-        {"what": "edge HAS_CLASS", "id": "rotating-equipment -> compressor"},
+        {**edge, "asset": "compressor", "alone": False},
+        {"what": "node Asset", "id": "compressor", "alone": False},
     ]

@@ -95,3 +95,18 @@ def open_again(request: pytest.FixtureRequest) -> Open:
 def store(open_again: Open) -> GraphStore:
     """An empty graph in each of the two stores."""
     return open_again()
+
+
+@pytest.fixture(scope="module", params=["ladybug", pytest.param("neo4j", marks=pytest.mark.neo4j)])
+def one_store(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[GraphStore]:
+    """An empty graph in each of the two stores, for all tests of a module: what one writes the next one finds."""
+    settings, uri = Settings(), "ladybug"
+    if request.param == "neo4j":
+        server = request.getfixturevalue("neo4j_server")
+        settings, uri = settings_for(server), server.uri
+    root = tmp_path_factory.mktemp("store")
+    with closing(open_store(uri, workspace=root, owner=OWNER, settings=settings)) as store:
+        store.clear()
+        yield store
