@@ -17,7 +17,7 @@ _NO_ENTITIES = frozenset(
         "entity", "equipment", "example", "failure", "failure mode", "list", "loaded table", "measurement", "mode",
         "n a", "name", "none", "not applicable", "other", "paragraph", "parameter", "part", "reading", "sensor",
         "sensor or parameter", "summary", "system", "table", "text", "thing", "unknown", "value",
-        "it", "its", "this", "that", "these", "those", "they", "them", "and", "or", "of", "in", "on", "for", "with",
+        "a", "an", "the", "also", "but", "than", "there", "it", "its", "this", "that", "these", "those", "they", "them", "and", "or", "of", "in", "on", "for", "with",
         "is", "are", "be", "as", "at", "by", "to", "from", "which", "what", "when", "such", "one", "all", "some",
     ]
 )  # fmt: skip
