@@ -8,7 +8,7 @@ from kgkit.settings import Settings
 from tests.graph.conftest import neo4j_server, neo4j_settings  # noqa: F401 - fixtures
 from tests.graph.test_same_walk import dump
 from tests.integration.neo4j_server import Server
-from tests.walk import kgkit
+from tests.walk import kgkit, matrix_file
 
 KINDS = ("entities", "entity-centric", "interaction-centric")
 PASSAGES = "MATCH (p:Passage) RETURN p.kind AS kind, count(*) AS n ORDER BY kind"
@@ -40,16 +40,18 @@ def test_the_reference_teacher_passes_every_check(starter: Path) -> None:
 
 @pytest.mark.neo4j
 def test_both_stores_hold_the_same_entities(
-    starter: Path,
+    tmp_path: Path,
     neo4j_server: Server,  # noqa: F811
     neo4j_settings: Settings,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("NEO4J_PASSWORD", neo4j_server.password)
-    kgkit("expand", "--asset", "pump", workspace=starter)
-    extend(starter)
+    work = tmp_path / "w"
+    kgkit("load", matrix_file(tmp_path, name="pump.csv"), workspace=work)
+    kgkit("expand", "--asset", "pump", workspace=work)
+    extend(work)
     on_neo4j = ("--store", neo4j_server.uri)
-    again = extend(starter, *on_neo4j)
+    again = extend(work, *on_neo4j)
     assert all(counts["cached"] == counts["planned"] for counts in again.values())
-    assert dump(starter, "ladybug", Settings()) == dump(starter, neo4j_server.uri, neo4j_settings)
-    assert kgkit("rebuild", "--json", *on_neo4j, workspace=starter).json["equal"] is True
+    assert dump(work, "ladybug", Settings()) == dump(work, neo4j_server.uri, neo4j_settings)
+    assert kgkit("rebuild", "--json", *on_neo4j, workspace=work).json["equal"] is True
