@@ -35,7 +35,9 @@ class Derivation:
 
     def assets(self) -> Assets:
         """All assets of the graph under this split."""
-        return Assets(reading.assets(self.graph, role=None), self.split)
+        return Assets(
+            reading.assets(self.graph, role=None), self.split, replay.fed_back(self.ledger)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from kgkit.expand.facts import reference_facts
 from kgkit.expand.run import expand, withdraw
-from kgkit.expand.scope import Assets, Options, Scope, part_scope
+from kgkit.expand.scope import Assets, FedBack, Options, Scope, part_scope
 from kgkit.extend.options import KINDS, ExtendOptions, Kind
 from kgkit.extend.resolve import settle_entities
 from kgkit.extend.run import extend
@@ -24,6 +24,7 @@ from kgkit.teacher.reference import ReferenceTeacher
 
 _SCOPE = "scope/"
 _EXTENSION = "extend/"
+_FED_BACK = "feed-back/"
 
 
 class FromLedger:
@@ -82,6 +83,28 @@ def record_extension(
     return _record(ledger, f"{_EXTENSION}{scope.asset}/{kind}", value)
 
 
+def fed_back(ledger: Ledger) -> dict[str, tuple[FedBack, ...]]:
+    """What Phase II has fed back so far, by asset: an input of the graph, like a table."""
+    return {
+        key.removeprefix(_FED_BACK): tuple(
+            FedBack(**one) for one in cast("list[dict[str, Any]]", value)
+        )
+        for key, value in ledger.meta_items(_FED_BACK).items()
+    }
+
+
+def record_fed_back(ledger: Ledger, asset: str, new: Iterable[FedBack]) -> None:
+    """Add to what is fed back to the asset."""
+    known = fed_back(ledger).get(asset, ())
+    ledger.set_meta(_FED_BACK + asset, [asdict(one) for one in (*known, *new)])
+
+
+def recorded_options(ledger: Ledger, asset: str) -> Options:
+    """The options that the asset was expanded with last; the usual ones if it never was."""
+    recorded = cast("dict[str, Any] | None", ledger.meta(_SCOPE + asset))
+    return Options(**recorded["options"]) if recorded else Options()
+
+
 def _kept(profile: Profile, asset: str) -> dict[str, object]:
     kept: dict[str, object] = {"name": profile.name}
     if profile.name != REFERENCE:
@@ -133,7 +156,7 @@ async def _scopes(*, graph: GraphStore, ledger: Ledger, assets: Assets) -> int:
             stopped=None,
         )
         missing += _pending(expansion.stages.values())
-    graph.delete(nodes=written.orphan_sensors(graph))
+    graph.delete(nodes=written.orphans(graph))
     return missing
 
 

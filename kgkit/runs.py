@@ -14,6 +14,7 @@ from kgkit.errors import UsageError
 from kgkit.expand.facts import reference_facts
 from kgkit.expand.run import expand
 from kgkit.expand.scope import Options, Scope
+from kgkit.extend.feed_back import find
 from kgkit.extend.options import KINDS, ExtendOptions, Kind
 from kgkit.extend.resolve import settle_entities
 from kgkit.extend.run import extend
@@ -172,6 +173,46 @@ def extend_assets(
         "teacher": teacher.name,
     }
     return _run("extend", arguments, work, hooks=hooks, scopes=scopes, budget=budget)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FedBackReport:
+    """What was fed back to Phase I: `new` names by asset, `equipment` by asset, and the scopes to expand now."""
+
+    new: dict[str, list[str]]
+    equipment: dict[str, list[str]]
+    scopes: list[Scope]
+
+    def as_json(self) -> dict[str, object]:
+        """The report as the command line prints it."""
+        return {"new": self.new, "equipment": self.equipment}
+
+
+def feed_back(derivation: Derivation, scopes: list[Scope], *, most: int) -> FedBackReport:
+    """Take up what the documents of the scopes' assets name and Phase I does not know: see kgkit/extend/feed_back.py.
+
+    At most `most` new sensors, as many failure modes and as many other assets for each asset, this time. It is recorded;
+    expanding the scopes of the report asks about it.
+    """
+    ledger, assets = derivation.ledger, derivation.assets()
+    new: dict[str, list[str]] = {}
+    equipment: dict[str, list[str]] = {}
+    for scope in scopes:
+        found = find(derivation.graph, scope, assets, most=most)
+        if found.new:
+            derive.begin_change(derivation)
+            derive.ledger_grows(derivation)
+            replay.record_fed_back(ledger, scope.asset, found.new)
+            new[scope.asset] = [one.name for one in found.new]
+        if found.equipment:
+            equipment[scope.asset] = list(found.equipment)
+    to_expand = dict.fromkeys([*new, *(id_ for some in equipment.values() for id_ in some)])
+    assets = derivation.assets()
+    return FedBackReport(
+        new=new,
+        equipment=equipment,
+        scopes=[assets.scope(id_, replay.recorded_options(ledger, id_)) for id_ in to_expand],
+    )
 
 
 async def _extensions(derivation: Derivation, of: set[str], *, but: set[tuple[str, Kind]]) -> None:

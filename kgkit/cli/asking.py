@@ -24,7 +24,7 @@ from kgkit.cli.session import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from kgkit.derive import Derivation
     from kgkit.expand.scope import Options, Scope
@@ -68,6 +68,8 @@ class Job:
     derivation: "Derivation"
     teacher: "Teacher"
     scopes: "list[Scope]"
+    again: "Callable[[], Teacher]"
+    """Opens the same teacher for a second run: a run closes its own."""
 
 
 @contextmanager
@@ -91,11 +93,15 @@ def open_job(
         for typed, scope in scopes.items():
             if typed != scope.asset:
                 hint(options, f"{typed}: took {scope.asset}")
-        teacher = runs.teacher_for(
-            derivation, uri=choices.teacher, model=choices.model, settings=settings
-        )
+
+        def teacher() -> "Teacher":
+            return runs.teacher_for(
+                derivation, uri=choices.teacher, model=choices.model, settings=settings
+            )
+
+        first = teacher()
         remember(derivation.workspace, teacher=options.teacher, model=model)
-        yield Job(derivation=derivation, teacher=teacher, scopes=list(scopes.values()))
+        yield Job(derivation=derivation, teacher=first, scopes=list(scopes.values()), again=teacher)
 
 
 def print_plan(
@@ -232,10 +238,12 @@ def print_preview(options: GlobalOptions, job: Job, shown: "list[Preview]") -> N
     )
 
 
-def print_report(options: GlobalOptions, report: "RunReport") -> None:
-    """What became of the asks, and what to run next; ends with the report's exit code."""
+def print_report(
+    options: GlobalOptions, report: "RunReport", *, more: "dict[str, object] | None" = None
+) -> None:
+    """What became of the asks, and what to run next; ends with the report's exit code. `more` joins the JSON document."""
     if options.json:
-        print_json(report.as_json())
+        print_json({**report.as_json(), **(more or {})})
     else:
         print_table(
             [

@@ -1,5 +1,6 @@
 """`plan`, `expand` and `extend`: what a run would ask, and the runs of both phases."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -26,12 +27,15 @@ from kgkit.cli.asking import (
     print_preview,
     print_report,
 )
-from kgkit.cli.progress import progress
+from kgkit.cli.output import say
+from kgkit.cli.progress import Tally, progress
 from kgkit.cli.session import SEE_ALSO, options_of
 
 if TYPE_CHECKING:
     from kgkit.extend.options import ExtendOptions
     from kgkit.plans import PlannedStage
+    from kgkit.runs import FedBackReport, RunReport
+    from kgkit.teacher.budget import Budget
 
 Kinds = Annotated[
     list[str] | None,
@@ -178,6 +182,13 @@ def extend(
     asset: Assets = None,
     all_assets: All = False,
     pairs_per_document: Pairs = "10",
+    feed_back: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Then expand: up to so many new sensors, failure modes and other equipment that the documents name.",
+        ),
+    ] = 0,
     model: Model = None,
     max_calls: MaxCalls = None,
     max_tokens: MaxTokens = None,
@@ -208,6 +219,7 @@ def extend(
         price_in=price_in,
         price_out=price_out,
     )
+    fed: _FedBack | None = None
     with open_job(options, asset, Options(), all_assets=all_assets, model=model) as job:
         if preview:
             stages = [
@@ -236,4 +248,42 @@ def extend(
                 on_event=tally.take,
                 on_rejects=tally.rejects,
             )
-    print_report(options, report)
+            if feed_back and not report.stopped:
+                fed = _feed_back(job, tally, most=feed_back, budget=budget)
+    if fed is None:
+        print_report(options, report)
+    elif options.json:
+        expanded = None if fed.expanded is None else fed.expanded.as_json()
+        more: dict[str, object] = {"feed_back": fed.found.as_json(), "expand": expanded}
+        print_report(options, report, more=more)
+    else:
+        print_report(options, report, more={})
+        new = [f"{asset}: {', '.join(names)}" for asset, names in fed.found.new.items()]
+        say(f"fed back to Phase I: {'; '.join(new) or 'nothing new'}")
+        if fed.expanded:
+            print_report(options, fed.expanded)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FedBack:
+    """What was fed back, and the expansion that took it up; None where there was nothing."""
+
+    found: "FedBackReport"
+    expanded: "RunReport | None"
+
+
+def _feed_back(job: Job, tally: Tally, *, most: int, budget: "Budget") -> _FedBack:
+    from kgkit import runs
+
+    found = runs.feed_back(job.derivation, job.scopes, most=most)
+    expanded = None
+    if found.scopes:
+        expanded = runs.expand_assets(
+            job.derivation,
+            found.scopes,
+            teacher=job.again(),
+            budget=budget,
+            on_event=tally.take,
+            on_rejects=tally.rejects,
+        )
+    return _FedBack(found=found, expanded=expanded)

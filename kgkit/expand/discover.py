@@ -1,5 +1,7 @@
 """Sensor discovery: one ask per scope; a list of names becomes Sensor nodes and MONITORED_BY edges.
 
+What Phase II fed back to the asset (sensors and failure modes that its documents name) joins them without an ask.
+
 Names are resolved by their normal form alone (case, plural, brackets, abbreviations, the word sensor), never by
 likeness: near matches stay apart and are listed by `kgkit status` for a person to review.
 """
@@ -8,11 +10,11 @@ import re
 from collections.abc import Iterator
 
 from kgkit.expand import checks
-from kgkit.expand.scope import Scope
+from kgkit.expand.scope import FedBack, Scope
 from kgkit.graph import written
 from kgkit.graph.store import GraphStore
 from kgkit.names import asset_id, plain, sensor_form, sensor_id
-from kgkit.records import Ask, Edge, EdgeKey, Node, NodeKey, Reply, Subgraph, Subject
+from kgkit.records import Ask, Edge, EdgeKey, Node, NodeKey, Reply, Subgraph, Subject, Value
 from kgkit.stages import BadReply, Profile, Settled, make_ask, union
 
 _ITEM = re.compile(r"^\s*(?:\d{1,3}[.)]|[-*•])\s*(.+?)\s*$")
@@ -72,12 +74,38 @@ class DiscoverSensors:
         return Subgraph(nodes=tuple(nodes), edges=tuple(edges))
 
     def settle(self, accepted: list[tuple[Ask, Subgraph]]) -> Settled:
-        """There is one ask: its subgraph."""
-        return Settled(subgraph=union(subgraph for _, subgraph in accepted))
+        """There is one ask: its subgraph, with what documents fed back."""
+        found = [subgraph for _, subgraph in accepted]
+        return Settled(subgraph=union([*found, *map(self._fed_back, self.scope.fed_back)]))
 
     def written(self, graph: GraphStore) -> tuple[list[NodeKey], list[EdgeKey]]:
-        """The teacher's MONITORED_BY edges of this scope."""
-        return [], written.teacher_monitored_by(graph, self.scope.key)
+        """The teacher's MONITORED_BY edges of this scope, and its EXPERIENCES edges of an asset."""
+        return [], [
+            edge
+            for type_ in written.DISCOVERED
+            for edge in written.teacher_edges(graph, type_, self.scope.key)
+        ]
+
+    def _fed_back(self, one: FedBack) -> Subgraph:
+        """The node and the edge that make a sensor or a failure mode out of a document the asset's own."""
+        if self.held_out.search(one.name):
+            return Subgraph()
+        key = NodeKey(label=one.label, id=one.id)
+        said = {"origin": "teacher", "role": "source"}
+        properties: dict[str, Value] = {**said, "ask": one.ask}
+        type_ = "EXPERIENCES"
+        if one.label == "Sensor":
+            type_ = "MONITORED_BY"
+            properties |= {
+                "reply_name": one.name,
+                "teacher": one.teacher,
+                "prompt": one.prompt,
+                "prompt_version": one.prompt_version,
+            }
+        edge = Edge(key=EdgeKey(type=type_, start=self.scope.key, end=key), properties=properties)
+        return Subgraph(
+            nodes=(Node(key=key, properties={**said, "name": one.name}),), edges=(edge,)
+        )
 
 
 def _from_json(text: str) -> list[str]:

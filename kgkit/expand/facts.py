@@ -41,7 +41,7 @@ def _facts(graph: GraphStore, row: reading.Asset, held_out: re.Pattern[str]) -> 
                 effects=tuple(filter(speakable, mode.effects)),
             )
             for mode in reading.failure_modes_of(graph, row.id)
-            if speakable(mode.name, mode.description)
+            if mode.origin == "table" and speakable(mode.name, mode.description)
         },
         relevance={
             pair: stated.label == "Yes"

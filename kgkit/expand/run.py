@@ -68,7 +68,7 @@ async def expand(
         found = await asyncio.gather(*(run.one(scope) for scope in level))
         unique = {scope.key.id: scope for some in found for scope in some}
         level = [unique[key] for key in sorted(unique.keys() - seen)]
-    await run.in_graph_thread(lambda: graph.delete(nodes=written.orphan_sensors(graph)))
+    await run.in_graph_thread(lambda: graph.delete(nodes=written.orphans(graph)))
     return run.expansion
 
 
@@ -130,7 +130,12 @@ def withdraw(asset: str, part: str | None, *, graph: GraphStore) -> None:
         if part
         else [NodeKey(label="Asset", id=asset)]
     )
-    edges = [edge for end in ends for edge in written.teacher_monitored_by(graph, end)]
+    edges = [
+        edge
+        for end in ends
+        for type_ in written.DISCOVERED
+        for edge in written.teacher_edges(graph, type_, end)
+    ]
     if part is None:
         edges += written.teacher_relevance(graph, asset)
     graph.delete(nodes=written.passages_about(graph, asset, part), edges=edges)

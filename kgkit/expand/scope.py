@@ -1,7 +1,7 @@
 """Turn what a user typed into scopes to expand. A scope is one asset, or one part of an asset at depth 2."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -23,11 +23,24 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FedBack:
+    """A sensor or a failure mode that documents of an asset name and that Phase I takes up; `ask` named it."""
+
+    label: Literal["Sensor", "FailureMode"]
+    id: str
+    name: str
+    ask: str
+    teacher: str
+    prompt: str
+    prompt_version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
     """One asset (`part` is None) or one of its parts, with all that its asks need to know of the rest.
 
     `name` is how prompts call it, `category` as the taxonomy says. The patterns find its own names, names
-    of any asset, and names of held-out assets in a text.
+    of any asset, and names of held-out assets in a text. `fed_back` is what Phase II found for the asset.
     """
 
     asset: str
@@ -38,6 +51,7 @@ class Scope:
     own_pattern: re.Pattern[str]
     asset_pattern: re.Pattern[str]
     held_out_pattern: re.Pattern[str]
+    fed_back: tuple[FedBack, ...] = ()
 
     @property
     def key(self) -> NodeKey:
@@ -62,9 +76,15 @@ class Scope:
 class Assets:
     """All assets of the graph under one split: finds what a user typed, makes scopes."""
 
-    def __init__(self, rows: Iterable[reading.Asset], split: Split) -> None:
+    def __init__(
+        self,
+        rows: Iterable[reading.Asset],
+        split: Split,
+        fed_back: Mapping[str, tuple[FedBack, ...]] | None = None,
+    ) -> None:
         self.rows = {row.id: row for row in rows}
         self.split = split
+        self._fed_back = fed_back or {}
         self._names = {
             name: row.id for row in self.rows.values() for name in (row.name, *row.aliases)
         }
@@ -115,6 +135,7 @@ class Assets:
             own_pattern=names_pattern(own),
             asset_pattern=self._asset_pattern,
             held_out_pattern=self.held_out_pattern,
+            fed_back=self._fed_back.get(asset, ()),
         )
 
     def next_scopes(self, scope: Scope, graph: GraphStore, linked: Iterable[str]) -> list[Scope]:
@@ -146,6 +167,7 @@ def part_scope(part: reading.Part, scope: Scope) -> Scope:
         name=f"{spoken(part.name)} of the {within}",
         part=part,
         own_pattern=names_pattern([part.name, scope.name]),
+        fed_back=(),
     )
 
 

@@ -1,6 +1,6 @@
 """What the graph holds about entities: who mentions them, what they may be, how they are linked."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -50,6 +50,46 @@ def mentions_of(store: GraphStore, asset: str) -> list[Mention]:
         Mention(document=str(document), entity=str(entity), name=str(name), kind=str(kind))
         for document, entity, name, kind in rows
     ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Naming:
+    """One document's naming of an entity, with the ask that it comes from; `canonical` is the entity's own name."""
+
+    entity: str
+    canonical: str
+    kind: str
+    ask: str
+    teacher: str
+    prompt: str
+    prompt_version: str
+
+
+def namings_of(store: GraphStore, asset: str) -> list[Naming]:
+    """Who names which entity in the documents about an asset and its parts, by (entity, document)."""
+    rows = store.query(
+        "MATCH (p:Passage)-[m:MENTIONS]->(e:Entity) WHERE p.asset = $asset"
+        " RETURN e.id AS entity, e.name AS canonical, m.kind AS kind, m.ask AS ask, m.teacher AS teacher,"
+        " m.prompt AS prompt, m.prompt_version AS prompt_version, p.id AS document ORDER BY entity, document",
+        {"asset": asset},
+    ).dicts()
+    return [
+        Naming(**{name: str(value) for name, value in row.items() if name != "document"})
+        for row in rows
+    ]
+
+
+def same_as(store: GraphStore, entities: Iterable[str]) -> dict[str, list[NodeKey]]:
+    """The nodes that these entities are, by entity; those that are none are left out."""
+    found: dict[str, list[NodeKey]] = {}
+    for _, label in sorted(graph_spec().relationships["SAME_AS"].ends):
+        rows = store.query(
+            f"MATCH (e:Entity)-[:SAME_AS]->(n:{label}) WHERE e.id IN $ids RETURN e.id, n.id ORDER BY e.id, n.id",
+            {"ids": sorted(entities)},
+        ).rows
+        for entity, node in rows:
+            found.setdefault(str(entity), []).append(NodeKey(label=label, id=str(node)))
+    return found
 
 
 def called(store: GraphStore) -> list[Called]:

@@ -43,10 +43,14 @@ class Sensor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailureMode:
-    """A failure mode of an asset; examples, causes and effects are those given for this asset."""
+    """A failure mode of an asset; examples, causes and effects are those given for this asset.
+
+    `origin` says who links the two.
+    """
 
     id: str
     name: str
+    origin: str
     description: str
     examples: tuple[str, ...]
     causes: tuple[str, ...]
@@ -154,7 +158,7 @@ def failure_modes_of(
     rows = _ask(
         store,
         f"MATCH (a:Asset {{id: $asset}})-[r:EXPERIENCES]->(f:FailureMode) {_where('r', role)}"
-        " RETURN f.id AS id, f.name AS name, f.role AS role, f.description AS description,"
+        " RETURN f.id AS id, f.name AS name, f.role AS role, f.description AS description, r.origin AS origin,"
         " r.examples AS examples, r.causes AS causes, r.effects AS effects",
         {"asset": asset_id},
         role,
@@ -163,6 +167,7 @@ def failure_modes_of(
         FailureMode(
             id=_text(row["id"]),
             name=_name(row),
+            origin=_text(row["origin"]),
             description=_text(row["description"]),
             examples=_texts(row["examples"]),
             causes=_texts(row["causes"]),

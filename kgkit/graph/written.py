@@ -1,9 +1,15 @@
 """What stands in the graph on whose word: so that what is no longer said can be withdrawn."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal
 
 from kgkit.graph.store import GraphStore
 from kgkit.records import Edge, EdgeKey, Node, NodeKey
+from kgkit.schemas import graph_spec
+
+Discovered = Literal["MONITORED_BY", "EXPERIENCES"]
+DISCOVERED: tuple[Discovered, ...] = ("MONITORED_BY", "EXPERIENCES")
+"""What discovery may say of an asset: its sensors, and failure modes that documents named."""
 
 
 def table_items(store: GraphStore) -> Iterator[Node | Edge]:
@@ -11,16 +17,18 @@ def table_items(store: GraphStore) -> Iterator[Node | Edge]:
     return (item for item in store.dump() if item.properties.get("origin") == "table")
 
 
-def teacher_monitored_by(store: GraphStore, start: NodeKey) -> list[EdgeKey]:
-    """The MONITORED_BY edges of an asset or a part that a teacher said."""
+def teacher_edges(store: GraphStore, type_: Discovered, start: NodeKey) -> list[EdgeKey]:
+    """The edges of this type from an asset or a part that a teacher said."""
+    end = "Sensor" if type_ == "MONITORED_BY" else "FailureMode"
+    if (start.label, end) not in graph_spec().relationships[type_].ends:
+        return []
     rows = store.query(
-        f"MATCH (a:{start.label} {{id: $id}})-[r:MONITORED_BY]->(s:Sensor) WHERE r.origin = 'teacher'"
-        " RETURN s.id AS sensor ORDER BY sensor",
+        f"MATCH (a:{start.label} {{id: $id}})-[r:{type_}]->(b:{end}) WHERE r.origin = 'teacher'"
+        " RETURN b.id AS id ORDER BY id",
         {"id": start.id},
     ).rows
     return [
-        EdgeKey(type="MONITORED_BY", start=start, end=NodeKey(label="Sensor", id=str(sensor)))
-        for (sensor,) in rows
+        EdgeKey(type=type_, start=start, end=NodeKey(label=end, id=str(id_))) for (id_,) in rows
     ]
 
 
@@ -77,10 +85,13 @@ def _passages(
     return [NodeKey(label="Passage", id=str(id_)) for (id_,) in rows]
 
 
-def orphan_sensors(store: GraphStore) -> list[NodeKey]:
-    """Sensors that only a teacher named and that monitor nothing any more."""
-    rows = store.query(
-        "MATCH (s:Sensor) WHERE s.origin = 'teacher' AND NOT EXISTS { MATCH (a)-[:MONITORED_BY]->(s) }"
-        " RETURN s.id AS id ORDER BY s.id"
-    ).rows
-    return [NodeKey(label="Sensor", id=str(id_)) for (id_,) in rows]
+def orphans(store: GraphStore) -> list[NodeKey]:
+    """Sensors that only a teacher named and that monitor nothing any more, and failure modes that nothing experiences."""
+    found = []
+    for label, type_ in (("Sensor", "MONITORED_BY"), ("FailureMode", "EXPERIENCES")):
+        rows = store.query(
+            f"MATCH (s:{label}) WHERE s.origin = 'teacher' AND NOT EXISTS {{ MATCH (a)-[:{type_}]->(s) }}"
+            " RETURN s.id AS id ORDER BY s.id"
+        ).rows
+        found += [NodeKey(label=label, id=str(id_)) for (id_,) in rows]
+    return found
