@@ -134,7 +134,7 @@ def _is_about_a_part(subject: Subject) -> bool:
 
 
 def _responding(count: int) -> str:
-    return f"{count or 'none'} of them {'responds' if count == 1 else 'respond'}"
+    return f"{count or 'none'} {'responds' if count == 1 else 'respond'}"
 
 
 def _those(what: str, names: list[str]) -> str:
@@ -151,7 +151,7 @@ def _asset_sensor(asset: AssetFacts, sensor: str) -> str:
     yes = ticked(asset, sensor=sensor, yes=True)
     no = ticked(asset, sensor=sensor, yes=False)
     return sentences([
-        f"{first_upper(name)} is one of the {len(asset.sensors)} parameters that the loaded tables list for "
+        f"{first_upper(name)} is one of the parameters that the loaded tables list for "
         f"monitoring the {asset.name}.",
         f"On this equipment it helps to detect {len(yes)} of the {len(yes) + len(no)} listed failure modes: "
         f"{listed(yes)}." if yes else "The tables link it to none of the listed failure modes.",
@@ -169,7 +169,7 @@ def _asset_failure_mode(asset: AssetFacts, mode: str) -> str:
     yes = ticked(asset, failure_mode=mode, yes=True)
     no = ticked(asset, failure_mode=mode, yes=False)
     return sentences([
-        f"{first_upper(name)} is one of the {len(asset.failure_modes)} failure modes that the loaded tables list "
+        f"{first_upper(name)} is one of the failure modes that the loaded tables list "
         f"for the {asset.name}.",
         f"It is described as follows: {description.rstrip('.')}." if description else "",
         f"On this equipment it is seen for instance as {listed(facts.examples)}." if facts.examples else "",
@@ -200,7 +200,7 @@ def _triple(asset: AssetFacts, sensor: str, mode: str) -> str:
     verdict = "helps" if helps else "does not help"
     return sentences([
         f"On the {asset.name}, {asset.sensors[sensor]} {verdict} to detect {name}.",
-        f"The loaded tables list {len(asset.sensors)} monitored parameters for the {asset.name}; "
+        f"Of the parameters that the loaded tables list for the {asset.name}, "
         f"{_responding(len(others) + helps)} to this failure mode.",
         f"The failure mode is described as follows: {description.rstrip('.')}." if description else "",
         f"It is seen for instance as {listed(examples)}." if examples else "",

@@ -116,7 +116,7 @@ def _scholar(topic: _Topic) -> str:
             "the machine's own history.",
         ])  # fmt: skip
     return sentences([
-        f"Within the failure taxonomy of the {asset}, {mode} constitutes one of {len(topic.asset.failure_modes)} tabulated "
+        f"Within the failure taxonomy of the {asset}, {mode} constitutes one of the tabulated "
         "modes.",
         f"Definition: {topic.mode.description.rstrip('.')}." if topic.mode.description else "",
         f"Phenomenology: {listed(topic.mode.examples)}." if topic.mode.examples else "",
@@ -216,7 +216,7 @@ def _pairs(topic: _Topic, *, spoken: bool = False) -> list[tuple[str, str]]:
             ),
             (
                 f"Why is {sensor} monitored on the {asset}?",
-                f"Because {sensor} is one of the {len(topic.asset.sensors)} parameters that the loaded tables list for "
+                f"Because {sensor} is one of the parameters that the loaded tables list for "
                 f"monitoring the {asset}.",
             ),
         ]
@@ -238,7 +238,7 @@ def _pairs(topic: _Topic, *, spoken: bool = False) -> list[tuple[str, str]]:
             ),
             (
                 f"Is {mode} the only failure mode listed for the {asset}?",
-                f"No, {mode} is one of the {len(topic.asset.failure_modes)} failure modes that the loaded tables list for "
+                f"No, {mode} is one of the failure modes that the loaded tables list for "
                 f"the {asset}.",
             ),
         ]
@@ -268,9 +268,9 @@ def _of_both(topic: _Topic, *, spoken: bool) -> list[tuple[str, str]]:
             else f"No other listed parameter of the {asset} responds to {mode}.",
         ),
         (
-            f"How many monitored parameters does the {asset} have, and how many of them react to {mode}?",
-            f"The {asset} has {len(topic.asset.sensors)} monitored parameters, and {count or 'none'} of them "
-            f"{'responds' if count == 1 else 'respond'}.",
+            f"How many of the parameters listed for the {asset} react to {mode}?",
+            f"Of the parameters that the tables list for the {asset}, {count or 'none'} "
+            f"{'responds' if count == 1 else 'respond'} to {mode}.",
         ),
     ]
     return [*pairs, *(_of_mode(topic.mode, asset)[:2] if topic.mode else [])]
