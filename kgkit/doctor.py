@@ -10,6 +10,7 @@ from pathlib import Path
 
 from kgkit import content
 from kgkit.corpora.curation import read_spec
+from kgkit.corpora.raft_corpus import read_raft_spec
 from kgkit.corpora.published import alia_corpora
 from kgkit.errors import KgkitError
 from kgkit.graph.open import open_store
@@ -65,6 +66,7 @@ def check_content() -> list[str]:
         lambda: read_split("default"),
         alia_corpora,
         read_spec,
+        read_raft_spec,
     ):
         try:
             read()

@@ -279,7 +279,7 @@ def test_what_is_held_out_is_in_no_prompt_and_no_training_row(
     assert asked
     assert not [ask for ask in asked for message in ask.messages if pattern.search(message.content)]
     document = kgkit("export", tmp_path / "out", "--json", workspace=starter).json
-    assert document["leakage"]["left_out"]["relevance"] > 0
+    assert document["left_out"]["relevance"]["held out"] > 0
     for name in ("kd_base", "triples", "relevance"):
         for rows in datasets.load_dataset(
             str(tmp_path / "out"), name, cache_dir=str(tmp_path / "c")

@@ -107,12 +107,22 @@ def test_a_passage_about_a_held_out_asset_fails_the_export_and_says_where(
     shutil.copytree(walked, copy)
     kgkit(
         "query",
-        "MATCH (p:Passage) WHERE p.sensor = 'speed' AND p.failure_mode IS NULL SET p.text = 'like Compressors do'",
+        "MATCH (p:Passage) WHERE p.sensor = 'speed' AND p.failure_mode IS NULL"
+        " SET p.text = 'The speed of a pump tells as much of its wear as that of Compressors does.'",
         "--write",
         workspace=copy,
     )
     result = kgkit("export", tmp_path / "out", workspace=copy, code=1)
-    assert "names Compressors, which is held out: nothing was exported" in result.err
+    ((id_,),) = kgkit(
+        "query",
+        "MATCH (p:Passage) WHERE p.text CONTAINS 'Compressors' RETURN p.id",
+        "--json",
+        workspace=copy,
+    ).json["rows"]
+    assert f"passage {id_} of kd_base names what is held out: " in result.err
+    assert "Compressors" in result.err
+    assert "nothing was exported" in result.err
+    assert f"`kgkit trace {id_}`" in result.err
     assert not (tmp_path / "out").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["w"]
 

@@ -11,7 +11,7 @@ from kgkit.cli.session import SEE_ALSO, options_of, reading
 if TYPE_CHECKING:
     from kgkit.corpora.curation import Curation
     from kgkit.corpora.export import Export
-    from kgkit.corpora.rows import Corpus
+    from kgkit.corpora.row import Corpus
     from kgkit.derive import Derivation
 
 Against = Annotated[
@@ -93,6 +93,7 @@ def export(
     Example: kgkit export corpus, then datasets.load_dataset("corpus", "kd_base")
     """
     from kgkit.corpora import export as exporting
+    from kgkit.corpora.raft_corpus import raft
     from kgkit.corpora.row import SIDES, SplitName
     from kgkit.errors import UsageError
 
@@ -107,7 +108,7 @@ def export(
             only=only or (),
             format_=format_,
             splits=cast("list[SplitName]", splits),
-            cpt=_cpt(tokens, _shares(mix), tokenizer, curation),
+            made=[raft(without=curation.verdicts), _cpt(tokens, _shares(mix), tokenizer)],
         )
         written = exporting.export(
             folder,
@@ -158,14 +159,12 @@ def _curation(derivation: "Derivation", against: list[Path] | None) -> "Curation
     )
 
 
-def _cpt(
-    tokens: int | None, shares: dict[str, float], tokenizer: Path | None, curation: "Curation"
-) -> "Corpus":
+def _cpt(tokens: int | None, shares: dict[str, float], tokenizer: Path | None) -> "Corpus":
     from kgkit.corpora.cpt import cpt
     from kgkit.corpora.tokens import open_tokens
 
     counting = open_tokens(tokenizer) if tokens is not None or tokenizer is not None else None
-    return cpt(tokens=tokens, mix=shares, tokenizer=counting, without=curation.verdicts.keys())
+    return cpt(tokens=tokens, mix=shares, tokenizer=counting)
 
 
 def _shares(mix: str) -> dict[str, float]:

@@ -6,7 +6,7 @@ from typing import Any, cast
 import yaml
 
 from kgkit import __version__
-from kgkit.corpora.rows import Corpus
+from kgkit.corpora.row import Corpus
 from kgkit.graph.store import GraphStore
 from kgkit.splits import Split
 from kgkit.teacher.ledger import Ledger
@@ -56,7 +56,13 @@ def _inside(configs: dict[str, dict[str, dict[str, Any]]], corpora: Mapping[str,
             lines.append(f"| {name} | {split} | {part['rows']} | {corpora[name].summary} |")
     lines.append("\nColumns:\n")
     for name in configs:
-        lines.append(f"- `{name}`: {', '.join(f'`{column}`' for column in corpora[name].columns)}")
+        columns = corpora[name].columns.items()
+        lines.append(f"- `{name}`: {', '.join(f'`{column}` {type_}' for column, type_ in columns)}")
+    if any("messages" in corpora[name].columns for name in configs):
+        lines.append(
+            "\nA conversation stands twice: as `messages` (lists of role and content), which LLaMA-Factory and axolotl read, and as "
+            "`prompt` with `completion`, which TRL takes where both are there, so that the loss is on the answer alone."
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -13,15 +13,15 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from kgkit.corpora import formats
 from kgkit.corpora.card import card
 from kgkit.corpora.curation import Curation
-from kgkit.corpora.row import Row, SplitName
-from kgkit.corpora.rows import CORPORA, Corpus
+from kgkit.corpora.row import Corpus, SplitName
+from kgkit.corpora.rows import CORPORA, tables
 from kgkit.corpora.writers import JsonlWriter, ParquetWriter, Writer
 from kgkit.errors import KgkitError, UsageError
 from kgkit.expand.scope import Assets
@@ -30,10 +30,12 @@ from kgkit.graph.store import GraphStore
 from kgkit.splits import Split
 from kgkit.teacher.ledger import Ledger
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 Format = Literal["hf", "jsonl", "llamafactory", "axolotl"]
 MANIFEST = "kgkit-export.json"
 CARD = "README.md"
-_ROWS_AT_ONCE = 5_000
 _SEARCHED = (
     "head",
     "tail",
@@ -101,13 +103,13 @@ def order(
     only: Iterable[str],
     format_: Format,
     splits: Iterable[SplitName],
-    cpt: Corpus,
+    made: Iterable[Corpus],
 ) -> Order:
-    """All corpora with `cpt`, or `only` some; for a trainer's format those that it can train on.
+    """All corpora with those that are `made` for this export, or `only` some; for a trainer's format those it can train on.
 
     Raises UsageError for a corpus that does not exist.
     """
-    known = {**CORPORA, cpt.name: cpt}
+    known = {**CORPORA, **{corpus.name: corpus for corpus in made}}
     names = list(only) or list(known)
     for name in names:
         if name not in known:
@@ -135,21 +137,18 @@ def export(
     folder = folder.resolve()  # a link to a folder goes on leading to it
     _refuse_foreign(folder)
     _refuse_leaks(curation)
+    written = Export(folder=folder, checked=curation.checked())
     search = _Search(
         held_out=Assets(reading.assets(graph, role=None), split).held_out_pattern,
         curation=curation,
-        splits=frozenset(order.splits),
+        order=order,
+        written=written,
     )
-    written = Export(folder=folder, checked=curation.checked())
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
         new = Path(temporary) / "new"
         new.mkdir()
-        for corpus in order.corpora:
-            rows = search.passed(corpus, corpus.rows(graph, split), written)
-            parts = _write(corpus, rows, new, order.format)
-            if parts:
-                written.parts[corpus.name] = parts
+        written.parts = _write(search.tables(graph, split), new, order)
         if not written.parts:
             raise KgkitError(
                 "there is nothing to export: run `kgkit load` and `kgkit expand --asset ...` first"
@@ -231,60 +230,116 @@ def _written(folder: Path) -> dict[str, str]:
 
 
 def _refuse_leaks(curation: Curation) -> None:
+    """Raise KgkitError if a passage that would be written tells of the evaluation."""
     leaks = curation.kept_leaks()
     if leaks:
         first = leaks[0]
-        more = f" ({len(leaks)} findings in all)" if len(leaks) > 1 else ""
-        what = f", as in the question {first.stem!r}" if first.stem else ""
+        more = (
+            f" ({len(leaks)} findings in all; `kgkit curate` lists them)" if len(leaks) > 1 else ""
+        )
+        what = (
+            f"has words that are {first.what}, {first.stem!r}: {first.where!r}"
+            if first.stem
+            else f"names what is held out: {first.where!r}"
+        )
         raise KgkitError(
-            f"{first.id} ({first.group}) tells of the evaluation: {first.what}, {first.where!r}{what}{more}; nothing was "
-            f"exported. See `kgkit trace {first.id}`; `kgkit rebuild` makes the graph again without what may not be in it"
+            f"passage {first.id} of {first.group} {what}{more}; nothing was exported. `kgkit trace {first.id}` shows where it "
+            "comes from; `kgkit rebuild` undoes what was changed by hand"
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class _Search:
-    """Decides row by row what may be written."""
+    """Decides which rows may be written, and counts those that may not."""
 
     held_out: re.Pattern[str]
     curation: Curation
-    splits: frozenset[SplitName]
+    order: Order
+    written: Export
 
-    def passed(self, corpus: Corpus, rows: Iterator[Row], written: Export) -> Iterator[Row]:
-        """The rows of `splits` that no reason leaves out. A relation for training that names a held-out asset is left out."""
-        left_out = written.left_out.setdefault(corpus.name, Counter())
-        for row in rows:
-            if row["split"] not in self.splits:
-                continue
-            verdict = self.curation.verdicts.get(str(row["id"]))
-            if verdict is not None:
-                left_out[verdict.reason] += 1
-                continue
-            if row["split"] != "test" and "text" not in row and "messages" not in row:
-                written.checked += 1
-                said = " ".join(str(row[name]) for name in _SEARCHED if row.get(name))
-                if self.held_out.search(said.replace("-", " ")):
-                    left_out["held out"] += 1
-                    continue
-            yield row
+    def tables(self, graph: GraphStore, split: Split) -> Iterator[tuple[Corpus, "pa.Table"]]:
+        """The corpora of the order, a table at a time."""
+        left_out = self.written.left_out
+        left_out |= {corpus.name: Counter() for corpus in self.order.corpora}
+        return tables(self.order.corpora, graph, split, passed=self._passed, left_out=left_out)
+
+    def _passed(self, corpus: Corpus, table: "pa.Table") -> "pa.Table":
+        """The rows of the ordered splits that no reason leaves out."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        rows = table.filter(pc.is_in(table.column("split"), pa.array(self.order.splits)))
+        rows = self._curated(corpus, rows)
+        if "text" in rows.column_names or "messages" in rows.column_names:
+            return rows  # the curation has searched them
+        return self._without_held_out(corpus, rows)
+
+    def _curated(self, corpus: Corpus, rows: "pa.Table") -> "pa.Table":
+        import pyarrow.compute as pc
+
+        place = pc.index_in(rows.column("id"), self._judged[0])
+        if place.null_count == len(place):
+            return rows
+        reasons = pc.value_counts(self._judged[1].take(place.combine_chunks().drop_null()))
+        for counted in reasons.to_pylist():
+            self.written.left_out[corpus.name][counted["values"]] += counted["counts"]
+        return rows.filter(pc.is_null(place))
+
+    def _without_held_out(self, corpus: Corpus, rows: "pa.Table") -> "pa.Table":
+        """A relation for training that names a held-out asset is left out."""
+        import pyarrow as pa
+
+        searched = [name for name in ("split", *_SEARCHED) if name in rows.column_names]
+        stays = []
+        for row in rows.select(searched).to_pylist():
+            training = row.pop("split") != "test"
+            said = " ".join(str(value) for value in row.values() if value)
+            stays.append(not training or not self.held_out.search(said.replace("-", " ")))
+            self.written.checked += training
+        if not all(stays):
+            self.written.left_out[corpus.name]["held out"] += stays.count(False)
+        return rows.filter(pa.array(stays, pa.bool_()))
+
+    @cached_property
+    def _judged(self) -> tuple["pa.Array", "pa.Array"]:
+        """Ids of the passages that are left out, and why."""
+        import pyarrow as pa
+
+        verdicts = self.curation.verdicts.values()
+        return (
+            pa.array([verdict.id for verdict in verdicts], pa.string()),
+            pa.array([verdict.reason for verdict in verdicts], pa.string()),
+        )
 
 
-def _write(corpus: Corpus, rows: Iterator[Row], folder: Path, format_: Format) -> dict[str, Part]:
-    """One file for each split, by split name; the rows go through memory a batch at a time."""
-    writers: dict[str, Writer] = {}
+def _write(
+    found: Iterable[tuple[Corpus, "pa.Table"]], folder: Path, order: Order
+) -> dict[str, dict[str, Part]]:
+    """One file for each corpus and split that has rows, by their names; the rows go through memory a table at a time."""
+    import pyarrow.compute as pc
+
+    writers: dict[tuple[str, str], Writer] = {}
     try:
-        for batch in _batches(rows):
-            for split in sorted({str(row["split"]) for row in batch}):
-                if split not in writers:
-                    ending = "parquet" if format_ == "hf" else "jsonl"
+        for corpus, table in found:
+            for split in sorted(set(table.column("split").unique().to_pylist())):
+                if (corpus.name, split) not in writers:
+                    ending = "parquet" if order.format == "hf" else "jsonl"
+                    kind = ParquetWriter if order.format == "hf" else JsonlWriter
                     path = f"{corpus.name}/{split}.{ending}"
-                    kind = ParquetWriter if format_ == "hf" else JsonlWriter
-                    writers[split] = kind(folder, path, corpus)
-                writers[split].write([row for row in batch if row["split"] == split])
+                    writers[corpus.name, split] = kind(folder, path, corpus)
+                rows = table.filter(pc.equal(table.column("split"), split))
+                writers[corpus.name, split].write(rows)
     finally:
         for writer in writers.values():
             writer.close()
-    return {split: _named(folder, writer) for split, writer in sorted(writers.items())}
+    return {
+        corpus.name: {
+            split: _named(folder, writers[corpus.name, split])
+            for split in sorted(split for name, split in writers if name == corpus.name)
+        }
+        for corpus in order.corpora
+        if any(name == corpus.name for name, _ in writers)
+    }
 
 
 def _named(folder: Path, writer: Writer) -> Part:
@@ -293,11 +348,6 @@ def _named(folder: Path, writer: Writer) -> Part:
     path = written.with_stem(f"{written.stem}-{sha256[:16]}")
     written.rename(path)
     return Part(path=path.relative_to(folder).as_posix(), rows=writer.rows, sha256=sha256)
-
-
-def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
-    while batch := list(islice(rows, _ROWS_AT_ONCE)):
-        yield batch
 
 
 def _sha256(path: Path) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import yaml
 
-from kgkit.corpora.rows import Corpus
+from kgkit.corpora.row import Corpus
 
 _TAGS = {
     "role_tag": "role",

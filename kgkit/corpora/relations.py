@@ -1,11 +1,19 @@
 """Turn the graph's relations into rows: triples, and who says Yes or No to each sensor and failure mode."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING
 
-from kgkit.corpora.row import ORIGIN, SIDES, Row, SplitName
+from kgkit.corpora.row import ORIGIN, SIDES, GraphCorpus, Row, SplitName
+from kgkit.graph.arrow import arrow_schema
 from kgkit.graph.store import GraphStore
 from kgkit.splits import Split
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_ROWS_AT_ONCE = 5_000
 _RELATIONS = (
     ("HAS_CLASS", "(h:Category)-[r:HAS_CLASS]->(t:Asset)", "t.id"),
     ("HAS_TYPE", "(h:Asset)-[r:HAS_TYPE]->(t:EquipmentType)", "h.id"),
@@ -21,12 +29,58 @@ _RELATIONS = (
 times failure modes, is read an asset at a time."""
 
 
+TRIPLE = {
+    "id": "string",
+    "head": "string",
+    "relation": "string",
+    "tail": "string",
+    "asset": "string",
+    "sensor": "string",
+    "failure_mode": "string",
+    **ORIGIN,
+    "split": "string",
+}
+RELEVANCE = {
+    "id": "string",
+    "asset": "string",
+    "sensor": "string",
+    "failure_mode": "string",
+    "sensor_name": "string",
+    "failure_mode_name": "string",
+    "label": "string",
+    "reason": "string",
+    "votes_yes": "integer",
+    "votes_no": "integer",
+    "probability": "float",
+    **ORIGIN,
+    "split": "string",
+}
+
+
+def corpus(
+    name: str,
+    summary: str,
+    columns: Mapping[str, str],
+    rows: Callable[[GraphStore, Split], Iterator[Row]],
+) -> GraphCorpus:
+    """A corpus of relations, out of `triples` or `relevance`."""
+
+    def tables(graph: GraphStore, split: Split, _: Counter[str]) -> Iterator["pa.Table"]:
+        import pyarrow as pa
+
+        found, schema = rows(graph, split), arrow_schema(columns)
+        while batch := list(islice(found, _ROWS_AT_ONCE)):
+            yield pa.Table.from_pylist(batch, schema=schema)
+
+    return GraphCorpus(name=name, summary=summary, columns=columns, tables=tables)
+
+
 def triples(graph: GraphStore, split: Split) -> Iterator[Row]:
     """Every relation; RELEVANT_TO where it is a Yes."""
     for relation, pattern, asset in _RELATIONS:
-        known = "r.teacher AS teacher, r.prompt AS prompt, r.prompt_version AS prompt_version"
+        known = "r.teacher AS teacher, r.prompt AS prompt_name, r.prompt_version AS prompt_version"
         if relation != "MONITORED_BY":
-            known = "NULL AS teacher, NULL AS prompt, NULL AS prompt_version"
+            known = "NULL AS teacher, NULL AS prompt_name, NULL AS prompt_version"
         for row in graph.query(
             f"MATCH {pattern} RETURN {asset} AS asset, {_ENDS}, {known} ORDER BY asset, head_id, tail_id"
         ).dicts():
@@ -69,7 +123,7 @@ def _relevance_edges(graph: GraphStore) -> Iterator[Row]:
         yield from graph.query(
             f"MATCH (h:Sensor)-[r:RELEVANT_TO {{asset: $asset}}]->(t:FailureMode) RETURN r.asset AS asset, {_ENDS},"
             " r.label AS label, r.reason AS reason, r.votes_yes AS votes_yes, r.votes_no AS votes_no,"
-            " r.probability AS probability, r.teacher AS teacher, r.prompt AS prompt,"
+            " r.probability AS probability, r.teacher AS teacher, r.prompt AS prompt_name,"
             " r.prompt_version AS prompt_version ORDER BY head_id, tail_id",
             {"asset": str(asset)},
         ).dicts()

@@ -1,11 +1,20 @@
-"""Write rows of a corpus to one file, a batch at a time: Parquet for `datasets`, or one JSON object a line."""
+"""Write a corpus to one file, a table at a time: Parquet for `datasets`, or one JSON object a line.
+
+How the rows came in tables does not show in the bytes.
+"""
 
 import json
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from kgkit.corpora.row import Row
-from kgkit.corpora.rows import Corpus
+from kgkit.corpora.row import Corpus
+from kgkit.graph.arrow import arrow_schema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_ROWS_PER_GROUP = 10_000
+_ROWS_AT_ONCE = 1_000
 
 
 class Writer(Protocol):
@@ -14,7 +23,7 @@ class Writer(Protocol):
     path: str
     rows: int
 
-    def write(self, rows: list[Row]) -> None:
+    def write(self, table: "pa.Table") -> None:
         """Append rows that have the corpus's columns; others are left out."""
 
     def close(self) -> None:
@@ -22,35 +31,46 @@ class Writer(Protocol):
 
 
 class ParquetWriter:
-    """Parquet, zstd."""
+    """Parquet, zstd, in row groups of the same size."""
 
     def __init__(self, folder: Path, path: str, corpus: Corpus) -> None:
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        types = {
-            "string": pa.string(),
-            "string[]": pa.list_(pa.string()),
-            "integer": pa.int64(),
-            "float": pa.float64(),
-            "boolean": pa.bool_(),
-            "messages": pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())])),
-        }
         self.path, self.rows = path, 0
-        self._schema = pa.schema([(name, types[type_]) for name, type_ in corpus.columns.items()])
+        self._schema = arrow_schema(corpus.columns)
+        self._waiting: list[pa.Table] = []
         (folder / path).parent.mkdir(exist_ok=True)
         self._writer = pq.ParquetWriter(folder / path, self._schema, compression="zstd")
 
-    def write(self, rows: list[Row]) -> None:
+    def write(self, table: "pa.Table") -> None:
         """See Writer.write."""
-        import pyarrow as pa
-
-        self._writer.write_table(pa.Table.from_pylist(rows, schema=self._schema))
-        self.rows += len(rows)
+        self.rows += table.num_rows
+        self._waiting.append(table.select(self._schema.names).cast(self._schema))
+        self._flush(at_least=_ROWS_PER_GROUP)
 
     def close(self) -> None:
         """See Writer.close."""
+        self._flush(at_least=1)
         self._writer.close()
+
+    def _flush(self, *, at_least: int) -> None:
+        import pyarrow as pa
+
+        waiting = sum(table.num_rows for table in self._waiting)
+        if waiting < at_least:
+            return
+        whole = pa.concat_tables(self._waiting)
+        full = waiting if at_least == 1 else waiting // _ROWS_PER_GROUP * _ROWS_PER_GROUP
+        for start in range(0, full, _ROWS_PER_GROUP):
+            group = whole.slice(start, min(_ROWS_PER_GROUP, full - start)).combine_chunks()
+            self._writer.write_table(group, row_group_size=_ROWS_PER_GROUP)
+        rest = whole.slice(full)
+        # copied, so that the few rows that wait do not keep their whole page
+        self._waiting = (
+            [pa.concat_tables([rest.take(pa.array(range(rest.num_rows), pa.int64()))])]
+            if rest.num_rows
+            else []
+        )
 
 
 class JsonlWriter:
@@ -62,12 +82,12 @@ class JsonlWriter:
         (folder / path).parent.mkdir(exist_ok=True)
         self._file = (folder / path).open("w", encoding="utf-8", newline="\n")
 
-    def write(self, rows: list[Row]) -> None:
+    def write(self, table: "pa.Table") -> None:
         """See Writer.write."""
-        for row in rows:
-            ordered = {name: row.get(name) for name in self._columns}
-            self._file.write(json.dumps(ordered, ensure_ascii=False) + "\n")
-        self.rows += len(rows)
+        for batch in table.select(self._columns).to_batches(max_chunksize=_ROWS_AT_ONCE):
+            for row in batch.to_pylist():
+                self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        self.rows += table.num_rows
 
     def close(self) -> None:
         """See Writer.close."""

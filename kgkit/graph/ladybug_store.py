@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kgkit.errors import KgkitError
 from kgkit.graph import check
+from kgkit.graph.arrow import arrow_schema, arrow_types
 from kgkit.graph.cypher import checked
 from kgkit.graph.ladybug_file import execute, open_to_read, open_to_write, rows_of
 from kgkit.graph.store import Rows
@@ -71,6 +72,21 @@ class LadybugStore:
             columns = tuple(result.get_column_names())
             rows = tuple(tuple(_plain(cell) for cell in row) for row in rows_of(result))
         return Rows(columns=columns, rows=rows)
+
+    def table(
+        self,
+        cypher: str,
+        parameters: Mapping[str, Value] | None = None,
+        *,
+        columns: Mapping[str, str],
+    ) -> "pa.Table":
+        """See GraphStore.table."""
+        given = checked(cypher, parameters, write=False)
+        with self._connection() as connection, _transaction(connection, read_only=True):
+            result = execute(connection, cypher, given)
+            found = result.get_as_arrow(check.BATCH_ROWS)
+            result.close()
+        return found.rename_columns(list(columns)).cast(arrow_schema(columns))
 
     def dump(self) -> Iterator[Node | Edge]:
         """See GraphStore.dump."""
@@ -293,14 +309,8 @@ def _cells(
 ) -> dict[str, "pa.Array"]:
     import pyarrow as pa
 
-    types = {
-        "string": pa.string(),
-        "string[]": pa.list_(pa.string()),
-        "integer": pa.int64(),
-        "float": pa.float64(),
-    }
     return {
-        f"c{i}": pa.array([row.properties.get(name) for row in rows], types[type_])
+        f"c{i}": pa.array([row.properties.get(name) for row in rows], arrow_types()[type_])
         for i, (name, type_) in enumerate(columns.items())
     }
 

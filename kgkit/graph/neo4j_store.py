@@ -7,10 +7,12 @@ lost connection, this store after a commit whose answer was lost; since it only 
 import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from kgkit.errors import KgkitError
 from kgkit.graph import check
+from kgkit.graph.arrow import arrow_schema
 from kgkit.graph.cypher import checked
 from kgkit.graph.neo4j_database import (
     check_owner,
@@ -27,6 +29,7 @@ from kgkit.settings import Settings
 
 if TYPE_CHECKING:
     import neo4j
+    import pyarrow as pa
 
 CONNECT_TIMEOUT_S = 10.0
 LOST_COMMITS_MENDED = 5
@@ -132,6 +135,34 @@ class Neo4jStore:
         ):
             if write and not self._read_only:
                 return session.execute_write(work)
+            return session.execute_read(work)
+
+    def table(
+        self,
+        cypher: str,
+        parameters: Mapping[str, Value] | None = None,
+        *,
+        columns: Mapping[str, str],
+    ) -> "pa.Table":
+        """See GraphStore.table."""
+        import neo4j
+        import pyarrow as pa
+
+        given = checked(cypher, parameters, write=False)
+        schema = arrow_schema(columns)
+
+        def work(transaction: "neo4j.ManagedTransaction") -> "pa.Table":
+            result = transaction.run(cypher, given)
+            batches = []
+            while rows := list(islice(result, check.BATCH_ROWS)):
+                cells = zip(*(record.values() for record in rows), strict=True)
+                arrays = [
+                    pa.array(some, type_) for some, type_ in zip(cells, schema.types, strict=True)
+                ]
+                batches.append(pa.record_batch(arrays, schema=schema))
+            return pa.Table.from_batches(batches, schema=schema)
+
+        with parameters_explained(), self._session(neo4j.READ_ACCESS) as session:
             return session.execute_read(work)
 
     def dump(self) -> Iterator[Node | Edge]:

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, cast
 
+from kgkit.graph.passage_tables import RETURNED, passage_tables
 from kgkit.graph.store import GraphStore
 from kgkit.records import Role, Value
 from kgkit.schemas import graph_spec
 
-PASSAGES_PER_PAGE = 10_000
+_AT_ONCE = 1_000
 PartLabel = Literal["Subunit", "Component"]
 
 
@@ -246,49 +247,20 @@ def counts(store: GraphStore) -> Counts:
 
 
 def passages(store: GraphStore, kinds: Iterable[str] | None = None) -> Iterator[StoredPassage]:
-    """All passages, or those of these kinds, by id; PASSAGES_PER_PAGE or so of them in memory at a time.
-
-    Ids are hexadecimal digests, so that pages of equal size are ranges of their first digits.
-    """
-    condition, given = "p.role = 'source'", {}
-    if kinds is not None:
-        condition, given = f"{condition} AND p.kind IN $kinds", {"kinds": sorted(kinds)}
-    total = cast(
-        "int",
-        store.query(f"MATCH (p:Passage) WHERE {condition} RETURN count(p) AS n", given).rows[0][0],
-    )
-    for first, last in _ranges(total):
-        page = store.query(
-            f"MATCH (p:Passage) WHERE {condition} AND p.id >= $first AND p.id < $last"
-            f" RETURN {_PASSAGE} ORDER BY p.id",
-            {**given, "first": first, "last": last},
-        )
-        yield from map(_passage, page.dicts())
-
-
-def _ranges(total: int) -> list[tuple[str, str]]:
-    """Ranges of hexadecimal ids, at most 256, that hold about PASSAGES_PER_PAGE of `total` each."""
-    count = next(n for n in (1, 16, 256) if n == 256 or total <= n * PASSAGES_PER_PAGE)
-    digits = {1: 0, 16: 1, 256: 2}[count]
-    starts = [f"{n:0{digits}x}" for n in range(count)] if digits else [""]
-    return list(zip(starts, [*starts[1:], "\U0010ffff"], strict=True))
+    """All passages, or those of these kinds, by id; a page of `passage_tables` in memory at a time."""
+    for table in passage_tables(store, kinds):
+        for batch in table.to_batches(max_chunksize=_AT_ONCE):
+            yield from map(_passage, batch.to_pylist())
 
 
 def passages_of(store: GraphStore, asset_id: str, kinds: Iterable[str]) -> list[StoredPassage]:
     """The passages of these kinds about the asset and its parts, by id."""
     rows = store.query(
         "MATCH (p:Passage) WHERE p.asset = $asset AND p.kind IN $kinds AND p.role = 'source'"
-        f" RETURN {_PASSAGE} ORDER BY p.id",
+        f" RETURN {RETURNED} ORDER BY p.id",
         {"asset": asset_id, "kinds": sorted(kinds)},
     ).dicts()
     return [_passage(row) for row in rows]
-
-
-_PASSAGE = (
-    "p.id AS id, p.kind AS kind, p.question AS question, p.text AS text, p.asset AS asset, p.part AS part,"
-    " p.sensor AS sensor, p.failure_mode AS failure_mode, p.parents AS parents, p.sources AS sources, p.ask AS ask,"
-    " p.prompt AS prompt, p.prompt_version AS prompt_version, p.teacher AS teacher"
-)
 
 
 def _passage(row: Mapping[str, object]) -> StoredPassage:

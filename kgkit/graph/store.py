@@ -5,9 +5,12 @@ The same calls leave the same graph in both: `dump` of one equals `dump` of the 
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from kgkit.records import Edge, EdgeKey, Node, NodeKey, Subgraph, Value
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,18 @@ class GraphStore(Protocol):
         write: bool = False,
     ) -> Rows:
         """Run any Cypher; read-only unless `write`. Raises KgkitError with the database's own words."""
+
+    def table(
+        self,
+        cypher: str,
+        parameters: Mapping[str, Value] | None = None,
+        *,
+        columns: Mapping[str, str],
+    ) -> "pa.Table":
+        """The answer of a statement that only reads, as one Arrow table of `columns` (name -> string or string[]).
+
+        The statement returns them in this order. For many rows: `query` makes objects of each.
+        """
 
     def dump(self) -> Iterator[Node | Edge]:
         """Everything kgkit wrote, absent properties left out.
