@@ -50,8 +50,12 @@ class Document:
 
 def documents_of(graph: GraphStore, scope: Scope) -> list[Document]:
     """The knowledge documents about `scope`'s asset and its parts, by id."""
-    scopes = {None: scope} | {
-        part.id: part_scope(part, scope) for part in reading.parts_of(graph, scope.asset)
+    rows = reading.passages_of(graph, scope.asset, KINDS.values())
+    spoken_of = {row.part for row in rows}
+    scopes = {"": scope} | {
+        part.id: part_scope(part, scope)
+        for part in reading.parts_of(graph, scope.asset)
+        if part.id in spoken_of
     }
     sensors = {
         part: {row.id: row.name for row in reading.sensors_of(graph, one.key.id, label=one.label)}
@@ -60,8 +64,8 @@ def documents_of(graph: GraphStore, scope: Scope) -> list[Document]:
     modes = {row.id: row.name for row in reading.failure_modes_of(graph, scope.asset)}
     stated = reading.known_relevance(graph, scope.asset)
     found = []
-    for row in reading.passages_of(graph, scope.asset, KINDS.values()):
-        part = row.part or None
+    for row in rows:
+        part = row.part
         if part not in scopes:
             continue
         names = {"asset": scopes[part].name}
