@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from kgkit import __version__, content, replay
+from kgkit import __version__, content, replay, withdrawn
 from kgkit.corpora.rows import corpora_sha256
 from kgkit.errors import KgkitError, UsageError
 from kgkit.expand.scope import Assets
@@ -21,6 +21,7 @@ from kgkit.records import Edge, EdgeKey, Node, NodeKey, Role, Subgraph, digest
 from kgkit.splits import Split
 from kgkit.tables import FileReading, TableReading, read_tables
 from kgkit.teacher.ledger import Ledger
+from kgkit.withdrawn import Said
 from kgkit.workspace import LoadedTable, Workspace, free_name
 
 
@@ -45,12 +46,13 @@ class Changes:
     """What bringing the graph up to date did: items of the table side written and removed.
 
     `missing`: asks of earlier expansions that have no reply in the ledger, because a cell or a prompt changed or
-    because the run stopped before them.
+    because the run stopped before them. `withdrawn`: what teachers had said and nothing says any more.
     """
 
     written: int
     removed: int
     missing: int
+    withdrawn: tuple[Said, ...]
 
 
 def read_workspace_tables(workspace: Workspace) -> TableReading:
@@ -81,14 +83,16 @@ def bring_up_to_date(derivation: Derivation) -> Changes | None:
     graph, inputs = derivation.graph, _inputs(derivation)
     if graph.state() == inputs:
         return None
+    stood = withdrawn.standing(graph)
     graph.set_state("")
     desired = build(read_workspace_tables(derivation.workspace).rows(), split=derivation.split)
-    written, removed = _sync_tables(graph, desired)
+    new, removed = _sync_tables(graph, desired)
     missing = asyncio.run(
         replay.everything(graph=graph, ledger=derivation.ledger, assets=derivation.assets())
     )
+    gone = withdrawn.note(derivation.ledger, before=stood, after=withdrawn.standing(graph))
     graph.set_state(inputs)
-    return Changes(written=written, removed=removed, missing=missing)
+    return Changes(written=new, removed=removed, missing=missing, withdrawn=tuple(gone))
 
 
 def is_up_to_date(derivation: Derivation) -> bool:

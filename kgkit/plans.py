@@ -1,11 +1,12 @@
 """What a run would ask as the graph stands now, and a few of its asks tried out."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from kgkit import derive
+from kgkit import derive, withdrawn
+from kgkit.corpora.rests import with_derived
 from kgkit.derive import Derivation
 from kgkit.expand.run import stages_of
 from kgkit.expand.scope import Assets, Scope
@@ -14,12 +15,16 @@ from kgkit.extend.run import TO_COME, stage_of
 from kgkit.graph.store import GraphStore
 from kgkit.records import Ask, Failure, Reply
 from kgkit.runs import closing
-from kgkit.stages import BadReply, Stage, open_asks
+from kgkit.stages import BadReply, Stage, open_asks, second_try
 from kgkit.teacher.asking import Asker, Event
 from kgkit.teacher.budget import Budget
 from kgkit.teacher.ledger import Ledger
 from kgkit.teacher.protocol import Teacher
 from kgkit.teacher.reference import NAME as REFERENCE
+from kgkit.withdrawn import Said
+
+LISTED = 1_000
+"""Asks to send that a plan names, of each stage."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -27,7 +32,8 @@ class PlannedStage:
     """What a stage would ask now: how many asks, how many of them are in the ledger; of the others tokens at most.
 
     `left_out`: asks that would name a held-out asset. `to_come`: asks more, at most, that rest on replies still to come;
-    the tokens hold these too.
+    the tokens hold these too. `to_send`: the first LISTED of those that are not in the ledger. `to_withdraw`: what stands
+    in the graph and a whole run would take away, with what was made from it.
     """
 
     asks: int = 0
@@ -36,6 +42,8 @@ class PlannedStage:
     to_come: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
+    to_send: list[Ask] = field(default_factory=list)
+    to_withdraw: dict[str, Said] = field(default_factory=dict)
 
     def add(self, other: "PlannedStage") -> None:
         """Add another scope's plan."""
@@ -45,6 +53,8 @@ class PlannedStage:
         self.to_come += other.to_come
         self.tokens_in += other.tokens_in
         self.tokens_out += other.tokens_out
+        self.to_send = [*self.to_send, *other.to_send][:LISTED]
+        self.to_withdraw |= other.to_withdraw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +82,7 @@ def plan_expansion(
             for scope in _with_parts(scopes, assets, derivation.graph)
             for stage in stages_of(scope, teacher, assets)
         ),
+        withdrawn.standing(derivation.graph),
     )
 
 
@@ -88,9 +99,12 @@ def plan_extension(
     that are there; `to_come` is how many asks more there are at most, with their tokens.
     """
     planned: dict[str, PlannedStage] = {}
+    stood = withdrawn.standing(derivation.graph)
     for scope in scopes:
         some = _planned(
-            derivation, (stage_of(kind, scope, teacher, options) for kind in options.ordered())
+            derivation,
+            (stage_of(kind, scope, teacher, options) for kind in options.ordered()),
+            stood,
         )
         for kind in options.ordered():
             some[kind].add(_to_come(derivation, kind, scope, teacher, options))
@@ -112,22 +126,49 @@ def _to_come(
     return sums
 
 
-def _planned(derivation: Derivation, stages: Iterable[Stage]) -> dict[str, PlannedStage]:
+def _planned(
+    derivation: Derivation, stages: Iterable[Stage], stood: Mapping[str, Said]
+) -> dict[str, PlannedStage]:
     budget = Budget()
     planned: dict[str, PlannedStage] = {}
     for stage in stages:
         asks, left_out = open_asks(stage, derivation.graph)
         held = derivation.ledger.known(ask.id for ask in asks)
-        sums = planned.setdefault(stage.name, PlannedStage())
-        sums.asks += len(asks)
-        sums.cached += len(held)
-        sums.left_out += left_out
-        for ask in asks:
-            if ask.id not in held:
-                most = budget.expected(ask)
-                sums.tokens_in += most.tokens_in
-                sums.tokens_out += most.tokens_out
+        missing = [ask for ask in asks if ask.id not in held]
+        most = [budget.expected(ask) for ask in missing]
+        one = PlannedStage(
+            asks=len(asks),
+            cached=len(held),
+            left_out=left_out,
+            tokens_in=sum(tokens.tokens_in for tokens in most),
+            tokens_out=sum(tokens.tokens_out for tokens in most),
+            to_send=missing[:LISTED],
+            to_withdraw=_to_withdraw(derivation.graph, stage, asks, stood),
+        )
+        planned.setdefault(stage.name, PlannedStage()).add(one)
     return planned
+
+
+def _to_withdraw(
+    graph: GraphStore, stage: Stage, asks: list[Ask], stood: Mapping[str, Said]
+) -> dict[str, Said]:
+    """What the stage wrote earlier and would no longer ask for, and all that was made from that."""
+    nodes, edges = stage.written(graph)
+    ids = [*(withdrawn.id_of(key) for key in nodes), *(withdrawn.id_of(key) for key in edges)]
+    written = [stood[id_] for id_ in ids if id_ in stood]
+    wanted = {ask.id for ask in asks}
+    leaving = [one for one in written if one.ask not in wanted]
+    if leaving:
+        wanted = {second_try(ask).id for ask in asks}
+        leaving = [one for one in leaving if one.ask not in wanted]
+    nodes_leaving = [one.id for one in leaving if "|" not in one.id]
+    passages = set(with_derived(nodes_leaving, graph)) if nodes_leaving else set()
+    found = {one.id: one for one in leaving}
+    for one in stood.values() if passages else ():
+        mentions = one.kind == "MENTIONS" and one.id.split("|")[1] in passages
+        if mentions or one.id in passages:
+            found[one.id] = one
+    return found
 
 
 def _with_parts(scopes: Iterable[Scope], assets: Assets, graph: GraphStore) -> Iterator[Scope]:

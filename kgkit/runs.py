@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from dataclasses import dataclass, field
 from typing import Literal
 
-from kgkit import derive, replay
+from kgkit import derive, replay, withdrawn
 from kgkit.derive import Derivation
 from kgkit.errors import UsageError
 from kgkit.expand.facts import reference_facts
@@ -310,6 +310,8 @@ class _Hooks:
         replay.outcomes_to(ledger)(scope, stage, run)
         self.on_rejects(sum(run.counts.rejected.values()))
         self.touched.add(scope.asset)
+        if not (run.counts.pending or run.counts.failed):
+            withdrawn.forget(ledger, scope.asset, stage.name)
         if stage.name == "discover":
             self._grow(replay.record_scope(ledger, scope, self.teacher))
         elif stage.name in KINDS:

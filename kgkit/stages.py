@@ -307,7 +307,7 @@ async def _collect(
         except BadReply as bad:
             progress.rejected[first] = bad.reason
             if bad.reason in _WORTH_A_SECOND_TRY and first == ask.id:
-                second = _second_try(ask)
+                second = second_try(ask)
                 progress.standing_for[second.id] = first
                 again.append(second)
         else:
@@ -316,7 +316,8 @@ async def _collect(
     return sorted(again, key=lambda ask: ask.id)
 
 
-def _second_try(ask: Ask) -> Ask:
+def second_try(ask: Ask) -> Ask:
+    """The ask that is sent once more, with another sample, when the reply cannot be used."""
     sampling = read_prompt(ask.prompt).sampling(
         number=ask.sampling.number + SECOND_TRY, top_logprobs=ask.sampling.top_logprobs
     )

@@ -1,7 +1,7 @@
 """What the commands that ask a teacher share: options, the open job, how plan, preview and report are printed."""
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,15 +24,17 @@ from kgkit.cli.session import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from kgkit.derive import Derivation
     from kgkit.expand.scope import Options, Scope
     from kgkit.plans import PlannedStage, Preview
+    from kgkit.records import Ask
     from kgkit.runs import RunReport
     from kgkit.stages import StageCounts
     from kgkit.teacher.budget import Budget
     from kgkit.teacher.protocol import Teacher
+    from kgkit.withdrawn import Said
 
 Assets = Annotated[
     list[str] | None, typer.Option("--asset", help="Id, name, class code or alias; repeatable.")
@@ -113,7 +115,7 @@ def print_plan(
     price_out: float | None,
 ) -> None:
     """What a run would ask, by stage, with tokens, time and cost."""
-    from kgkit import plans
+    from kgkit import plans, withdrawn
 
     tokens_in = sum(stage.tokens_in for stage in planned.values())
     tokens_out = sum(stage.tokens_out for stage in planned.values())
@@ -143,8 +145,19 @@ def print_plan(
         "cost": cost,
         "undiscovered": undiscovered,
     }
+    gone = withdrawn.of(job.derivation.ledger, [scope.asset for scope in job.scopes])
+    going = {id_: one for stage in planned.values() for id_, one in stage.to_withdraw.items()}
     if options.json:
-        print_json(document)
+        print_json(
+            {
+                **document,
+                "to_send": {
+                    name: list(map(_named, stage.to_send)) for name, stage in planned.items()
+                },
+                "withdrawn": _withdrawn_json(gone),
+                "to_withdraw": _withdrawn_json(going.values()),
+            }
+        )
         return
     print_table(
         [
@@ -175,6 +188,55 @@ def print_plan(
             options,
             f"sensors of {counted(undiscovered, 'scope')} are not discovered yet: each one found adds an ask per failure mode and one of its own",
         )
+    _print_changes(planned, gone, list(going.values()))
+
+
+_LISTED = 10
+"""Asks and withdrawn items that a plan lists on the terminal; --json lists up to a thousand."""
+
+
+def _named(ask: "Ask") -> dict[str, object]:
+    return {
+        "ask": ask.id,
+        "prompt": ask.prompt,
+        "sample": ask.sampling.number,
+        **asdict(ask.subject),
+    }
+
+
+def _withdrawn_json(items: "Iterable[Said]") -> dict[str, object]:
+    from kgkit import plans, withdrawn
+
+    listed = list(items)
+    return {
+        "counts": withdrawn.counts(listed),
+        "items": [asdict(one) for one in listed[: plans.LISTED]],
+    }
+
+
+def _print_changes(
+    planned: "dict[str, PlannedStage]", gone: "list[Said]", going: "list[Said]"
+) -> None:
+    """What would be asked and what goes, by name, a few of each."""
+    from kgkit import withdrawn
+
+    to_send = [ask for stage in planned.values() for ask in stage.to_send]
+    if to_send and any(stage.cached for stage in planned.values()):
+        about = [(ask.prompt, ask.subject) for ask in to_send[:_LISTED]]
+        print_table(
+            ["to send, the first of them", "asset", "sensor", "failure mode", "made from"],
+            [(name, one.asset, one.sensor, one.failure_mode, one.parent) for name, one in about],
+        )
+    for title, items in (
+        ("withdrawn since the last run, as nothing says it any more", gone),
+        ("would be withdrawn by a whole run", going),
+    ):
+        if items:
+            say(f"{title}: {reasons(withdrawn.counts(items))}")
+            print_table(
+                ["kind", "about", "ask (kept in the ledger)"],
+                [(one.kind, one.about, one.ask) for one in items[:_LISTED]],
+            )
 
 
 def _say_left_out(

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -64,7 +65,14 @@ def reasons(counts: Mapping[str, int]) -> str:
 
 
 def say_changes(options: GlobalOptions, changes: "Changes | None") -> None:
-    """Say how many asks of earlier expansions have no reply; nothing if all have one."""
+    """Say what was withdrawn, and how many asks of earlier expansions have no reply; nothing if neither is so."""
+    if changes is not None and changes.withdrawn:
+        counts = Counter(one.kind for one in changes.withdrawn)
+        hint(
+            options,
+            f"withdrawn, because nothing says it any more: {reasons(counts)}; `kgkit plan expand` and `kgkit plan extend` "
+            "name it and what would be asked instead",
+        )
     if changes is not None and changes.missing:
         hint(
             options,

@@ -60,7 +60,7 @@ def load(
 
     Example: kgkit load fmea.xlsx sensors/ --workspace plant
     """
-    from kgkit import derive
+    from kgkit import derive, withdrawn
     from kgkit.errors import UsageError
     from kgkit.graph import reading as graph_reading
     from kgkit.tables import DEFAULT_TIERS, read_tables, starter_paths
@@ -107,6 +107,7 @@ def load(
         **_files(read_again),
         "written": changes.written if changes else 0,
         "removed": changes.removed if changes else 0,
+        "withdrawn": withdrawn.counts(changes.withdrawn) if changes else {},
         "nodes": dict(counts.nodes),
         "edges": dict(counts.edges),
     }

@@ -63,7 +63,7 @@ def forward(cell: str, *, graph: GraphStore, ledger: Ledger, workspace: Workspac
         chain.append({"what": "nothing", "id": "nothing in the graph rests on this cell"})
     abouts = list(dict.fromkeys(one.about for one in stated if one.about))
     chain += _teacher_edges(abouts, graph)
-    resting = _with_derived({id_ for about in abouts for id_ in _said_of(about, graph)}, graph)
+    resting = with_derived({id_ for about in abouts for id_ in _said_of(about, graph)}, graph)
     chain += _asks(abouts, set(resting), ledger)
     return chain + _passages(resting, graph)
 
@@ -202,9 +202,10 @@ def _condition(wanted: Mapping[str, str | None]) -> tuple[str, dict[str, str]]:
     return " AND ".join(f"{name} = ${name.replace('.', '_')}" for name in names), given
 
 
-def _with_derived(passages: set[str], graph: GraphStore) -> list[str]:
+def with_derived(passages: Iterable[str], graph: GraphStore) -> list[str]:
     """The passages and all that was made from them, from those, and so on; by id."""
-    found, fresh = set(passages), sorted(passages)
+    found = set(passages)
+    fresh = sorted(found)
     while fresh:
         derived = {
             str(id_)
