@@ -11,7 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kgkit.corpora.curate import curate
-from kgkit.corpora.curation import CuratedInput, Curation, basis, load, read_spec, save
+from kgkit.corpora.curation import (
+    CuratedInput,
+    Curation,
+    Verdict,
+    basis,
+    load,
+    read_spec,
+    save,
+)
+from kgkit.corpora.export import export, order
 from kgkit.errors import ContentError
 from kgkit.graph import reading
 from tests.conftest import Open
@@ -25,7 +34,7 @@ from tests.corpora.curated import (
     inputs,
     replaced,
 )
-from tests.walk import kgkit
+from tests.walk import kgkit, matrix_file
 
 SPEC = read_spec()
 STEM = "Which sensor responds first when unbalance occurs on the steam turbine?"
@@ -168,3 +177,37 @@ def test_no_filter_fires_on_the_reference_teachers_passages(
     assert {one.reason for one in found.verdicts.values()} <= {"duplicate"}
     assert json.loads(json.dumps(found.report)) == found.report
     assert found.leaks == ()
+
+
+def test_an_export_holds_nothing_that_its_curation_leaves_out(
+    tmp_path: Path, open_workspace: Open
+) -> None:
+    kgkit("load", matrix_file(tmp_path), workspace=tmp_path / "w")
+    kgkit("expand", "--asset", "mixer", workspace=tmp_path / "w")
+    plant = open_workspace(tmp_path / "w")
+    first, *others = reading.passages(plant.graph)
+    flaw = Verdict(id=first.id, kind=first.kind, group="kd_base", reason="refusal", detail="")
+    written = export(
+        tmp_path / "corpus",
+        graph=plant.graph,
+        ledger=plant.ledger,
+        split=plant.split,
+        curation=Curation(verdicts={first.id: flaw}, leaks=(), report={"passages": {}}),
+        order=order(only=["kd_base"], format_="jsonl", splits=["train"], made=[]),
+    )
+    rows = (written.folder / written.parts["kd_base"]["train"].path).read_text().splitlines()
+    assert {json.loads(row)["id"] for row in rows} == {one.id for one in others}
+    assert written.left_out == {"kd_base": {"refusal": 1}}
+
+
+def test_a_passage_that_tells_of_the_evaluation_ends_the_export(
+    tmp_path: Path, open_workspace: Open
+) -> None:
+    kgkit("load", matrix_file(tmp_path), workspace=tmp_path / "w")
+    kgkit("expand", "--asset", "mixer", workspace=tmp_path / "w")
+    said = next(iter(reading.passages(open_workspace(tmp_path / "w").graph))).text
+    questions, corpus = tmp_path / "questions.jsonl", tmp_path / "corpus"
+    questions.write_text(json.dumps({"question": said}))
+    refused = kgkit("export", corpus, "--against", questions, workspace=tmp_path / "w", code=1)
+    assert "nothing was exported" in refused.err
+    assert not corpus.exists()
