@@ -151,6 +151,11 @@ class StageCounts:
     failed: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def nothing_came(self) -> bool:
+        """Whether asks were planned and none of them has an end."""
+        return 0 < self.planned == self.pending
+
     def add(self, other: "StageCounts") -> None:
         """Add another scope's counts."""
         self.planned += other.planned
@@ -260,10 +265,12 @@ async def run_stage(
     answers: Answers,
     in_graph_thread: "GraphThread",
     needs_all: bool = False,
+    needs_one: bool = False,
 ) -> StageRun:
     """Run one stage over its scope: plan, ask, parse, ask unusable replies once more, write.
 
-    With `needs_all` nothing is written while an ask is still to do or failed: the graph stays as it was.
+    With `needs_all` nothing is written while an ask is still to do or failed, with `needs_one` nothing while none of the
+    asks has an end: the graph stays as it was.
     """
     asks, left_out = await in_graph_thread(lambda: open_asks(stage, graph))
     progress = _Progress()
@@ -273,7 +280,8 @@ async def run_stage(
         progress.reopen(again)
     settled = _settle(stage, asks, progress)
     pending = progress.pending(asks)
-    if not (needs_all and (pending or progress.failed)):
+    nothing_came = 0 < len(asks) == len(pending)
+    if not (needs_all and (pending or progress.failed)) and not (needs_one and nothing_came):
         await in_graph_thread(lambda: _write(stage, graph, settled.subgraph))
     return StageRun(
         counts=StageCounts(

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import pytest
 
-from kgkit.corpora.kinds import CORPUS_OF
+from kgkit.corpora.kinds import CORPUS_OF, PASSAGE_CORPORA
 from kgkit.corpora.rows import corpora_sha256
 from kgkit.derive import Derivation
 from kgkit.extend.options import KINDS
@@ -106,6 +106,7 @@ def test_an_export_opens_corpus_by_corpus_and_validation_is_the_fan_alone(
     import datasets
 
     report = kgkit("export", tmp_path / "out", "--json", workspace=walk.work).json
+    assert set(PASSAGE_CORPORA) <= report["configs"].keys()
     pattern = held_out_names(open_workspace(walk.work))
     for name, splits in report["configs"].items():
         opened = datasets.load_dataset(

@@ -149,7 +149,7 @@ def test_killing_an_extension_changes_nothing_and_repeats_nothing(
 @pytest.mark.timeout(1200)
 def test_twenty_kills_of_two_thousand_calls_over_every_kind(starter: Path, tmp_path: Path) -> None:
     kgkit("expand", "--asset", "pump", workspace=starter)
-    command = ("extend", "all", "--asset", "pump")
+    command = ("extend", "all", "--asset", "pump", "--pairs-per-document", "15")
     kinds = (*KINDS, *[UNFIT] * 10)
     whole, total = kill_again_and_again(command, starter, tmp_path, kills=20, kinds=kinds)
     assert total > 2000

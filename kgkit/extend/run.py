@@ -70,7 +70,8 @@ async def extend(
     """Run the kinds of `options` over the documents of each scope's asset and its parts.
 
     `on_stage` is called after each kind of each scope, when the graph holds its result. Once `stopped` says so no
-    kind is begun: what an earlier run made of it stays. `stopped` None is a replay.
+    kind is begun: what an earlier run made of it stays, as it does where not one of a kind's asks came to an end. `stopped`
+    None is a replay, which writes what the ledger holds, be it nothing.
     """
     extension = Extension()
     places, in_graph_thread = asyncio.Semaphore(SCOPES_AT_ONCE), GraphThread()
@@ -84,9 +85,16 @@ async def extend(
                     break
                 stage = stage_of(kind, scope, profile, options)
                 run = await run_stage(
-                    stage, graph=graph, answers=answers, in_graph_thread=in_graph_thread
+                    stage,
+                    graph=graph,
+                    answers=answers,
+                    in_graph_thread=in_graph_thread,
+                    needs_one=stopped is not None,
                 )
                 extension.stages.setdefault(kind, StageCounts()).add(run.counts)
+                if stopped is not None and run.counts.nothing_came:
+                    whole = False
+                    continue
                 extension.ran.add((scope.asset, kind))
                 whole = whole and not run.counts.pending
                 on_stage(scope, stage, run)

@@ -8,6 +8,7 @@ from kgkit.graph.dump import dump_lines
 from kgkit.graph.open import open_store
 from kgkit.settings import Settings
 from kgkit.workspace import Workspace
+from tests import plant
 from tests.integration.neo4j_server import Server
 from tests.test_walk import files
 from tests.walk import kgkit
@@ -39,6 +40,46 @@ def test_a_walk_on_neo4j_ends_in_the_same_graph_and_corpus(
     kgkit("export", tmp_path / "b", *on_neo4j, workspace=starter)
     assert files(tmp_path / "a") == files(tmp_path / "b")
     assert kgkit("rebuild", "--json", *on_neo4j, workspace=starter).json["equal"] is True
+
+
+def both_stores_agree_on_phase_two(
+    work: Path, out: Path, server: Server, settings: Settings, *, pairs: str
+) -> None:
+    """Expand and extend three assets on ladybug, then on Neo4j from the ledger; compare dumps and exports."""
+    on_neo4j = ("--store", server.uri)
+    kgkit("expand", *plant.OPEN, workspace=work)
+    extend = ("extend", "all", *plant.OPEN, "--pairs-per-document", pairs, "--json")
+    report = kgkit(*extend, workspace=work).json
+    again = kgkit(*extend, *on_neo4j, workspace=work).json
+    assert again["calls"] == 0
+    assert (again["nodes"], again["edges"]) == (report["nodes"], report["edges"])
+    for name, counts in again["stages"].items():
+        assert counts == report["stages"][name] | {"cached": counts["planned"]}
+        assert counts["done"] > 0, name
+    assert dump(work, "ladybug", Settings()) == dump(work, server.uri, settings)
+    kgkit("export", out / "a", "--store", "ladybug", workspace=work)
+    kgkit("export", out / "b", *on_neo4j, workspace=work)
+    assert files(out / "a") == files(out / "b")
+    assert kgkit("rebuild", "--json", *on_neo4j, workspace=work).json["equal"] is True
+
+
+@pytest.mark.neo4j
+def test_phase_two_on_neo4j_ends_in_the_same_graph_and_corpora(
+    tmp_path: Path, neo4j_server: Server, neo4j_settings: Settings, monkeypatch
+) -> None:
+    monkeypatch.setenv("NEO4J_PASSWORD", neo4j_server.password)
+    work = plant.load(tmp_path / "w", tables=tmp_path / "tables")
+    both_stores_agree_on_phase_two(work, tmp_path, neo4j_server, neo4j_settings, pairs="2")
+
+
+@pytest.mark.neo4j
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_three_assets_of_the_starter_tables_are_the_same_on_both_stores(
+    starter: Path, tmp_path: Path, neo4j_server: Server, neo4j_settings: Settings, monkeypatch
+) -> None:
+    monkeypatch.setenv("NEO4J_PASSWORD", neo4j_server.password)
+    both_stores_agree_on_phase_two(starter, tmp_path, neo4j_server, neo4j_settings, pairs="10")
 
 
 @pytest.mark.neo4j
