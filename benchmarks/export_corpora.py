@@ -21,7 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.export_graph import graph_of
+from benchmarks.export_graph import folder_of, graph_of
 
 HERE = Path(__file__).resolve().parent
 FEW = 10_000
@@ -150,7 +150,7 @@ def main() -> None:
         "peak_mb": peaks,
         "peak_mb_at_10k": {what: few[what]["peak_mb"] for what in few},
         "mb_more": peaks["export"] - few["export"]["peak_mb"],
-        "graph_file_mb": (folder / str(count) / "graph.ladybug").stat().st_size / 2**20,
+        "graph_file_mb": (folder_of(folder, count) / "graph.ladybug").stat().st_size / 2**20,
         "curate": measure("curate", folder, count),
         "runs": found,
         "load_average": [load_before, os.getloadavg()[0]],

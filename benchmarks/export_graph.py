@@ -19,7 +19,8 @@ from kgkit.graph.build import build
 from kgkit.graph.open import open_store
 from kgkit.graph.store import GraphStore
 from kgkit.names import asset_id, failure_mode_id, sensor_id
-from kgkit.records import Node, NodeKey, Subgraph
+from kgkit.records import Node, NodeKey, Subgraph, digest
+from kgkit.schemas import graph_spec
 from kgkit.settings import Settings
 from kgkit.splits import read_split
 from kgkit.tables import read_tables, starter_paths
@@ -63,9 +64,14 @@ def nodes(count: int, seed: int) -> Iterator[Node]:
         )
 
 
+def folder_of(folder: Path, count: int) -> Path:
+    """Where in `folder` the graph of `count` passages is: a file of another schemas/graph.yaml is not opened."""
+    return folder / f"{count}-{digest(graph_spec().model_dump())[:8]}"
+
+
 def graph_of(folder: Path, count: int) -> GraphStore:
     """The graph of `count` passages in `folder`, made if it is not there, open for reading."""
-    folder = folder / str(count)
+    folder = folder_of(folder, count)
     if not (folder / "made").exists():
         folder.mkdir(parents=True, exist_ok=True)
         store = open_store("ladybug", workspace=folder, owner=OWNER, settings=Settings())

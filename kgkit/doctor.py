@@ -10,8 +10,8 @@ from pathlib import Path
 
 from kgkit import content
 from kgkit.corpora.curation import read_spec
-from kgkit.corpora.raft_corpus import read_raft_spec
 from kgkit.corpora.published import alia_corpora
+from kgkit.corpora.raft_corpus import read_raft_spec
 from kgkit.errors import KgkitError
 from kgkit.graph.open import open_store
 from kgkit.prompts import check_prompts
