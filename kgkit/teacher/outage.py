@@ -6,6 +6,8 @@ from kgkit.teacher.protocol import TeacherError
 
 _IN_A_ROW = 8
 _ALL_OF_THEM = 3
+_LONGEST_S = 540.0
+"""What the first reply may take, and the most that any may because others were slow: an endpoint gives a call 600 s."""
 _NOT_THE_ASKS_FAULT = ("connection", "rate_limited")
 
 
@@ -56,9 +58,14 @@ class Service:
             self.down_since = now
 
     def fell_silent(self, *, now: float, oldest_sent_at: float, silence_s: float) -> bool:
-        """Whether calls have been on their way for too long without any reply to any of them."""
+        """Whether calls have been on their way for too long without any reply to any of them.
+
+        Too long is `silence_s`, or ten times what replies take; before the first reply nobody knows what they take, and
+        the server may still be loading its model.
+        """
         quiet_s = now - max(self.last_reply_at or oldest_sent_at, oldest_sent_at)
-        if self.down or quiet_s <= max(silence_s, 10 * self._p99_s()):
+        usual_s = _LONGEST_S if self.last_reply_at is None else 10 * self._p99_s()
+        if self.down or quiet_s <= max(silence_s, min(usual_s, _LONGEST_S)):
             return False
         self.down_since = now
         self.last_error = TeacherError("timeout", f"no reply for {quiet_s:.0f} s", retryable=True)

@@ -57,7 +57,8 @@ class Teacher(Protocol):
     concurrency: int
     """How many asks it is well served with at once."""
     silence_s: float
-    """How long it may answer nothing with calls in flight before that is taken for an outage."""
+    """How long it may answer nothing with calls in flight before that is taken for an outage; longer where the first reply is
+    awaited or replies are slow, see `outage.Service.fell_silent`."""
 
     def identity(self, subject: Subject) -> str:
         """The `Ask.model` for an ask about `subject`: everything about this teacher that can change a reply."""

@@ -188,6 +188,32 @@ def test_a_teacher_that_is_slow_by_nature_is_not_cut_off(ledger):
     assert not run(1800.0)
 
 
+def test_a_slow_first_reply_is_waited_for_and_a_hang_in_mid_run_is_noticed(ledger):
+    """The first call takes 300 s of the clock; the second is never answered at its first try."""
+    clock = FastClock(factor=2000)
+    kinds: list[str] = []
+
+    async def slow():
+        await asyncio.sleep(clock.real_s(300))
+
+    async def for_ever():
+        await asyncio.Event().wait()
+
+    first, second = make_ask(1), make_ask(2)
+
+    def script(ask, tries):
+        if ask.id == first.id:
+            return slow()
+        return for_ever() if tries == 1 else None
+
+    teacher = ScriptedTeacher(script, concurrency=1)
+    found, _ = collect(teacher, ledger, [first, second], clock=clock,
+                       on_event=lambda event: kinds.append(event.kind))  # fmt: skip
+    assert [ask.id for ask, _ in found] == [first.id, second.id]
+    assert teacher.calls == [first.id, second.id, second.id]
+    assert kinds.index("replied") < kinds.index("waiting")
+
+
 def test_an_error_while_planning_is_raised_and_what_was_asked_is_kept(ledger):
     def asks():
         yield make_ask(1)

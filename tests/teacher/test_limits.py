@@ -153,6 +153,18 @@ def test_silence_is_measured_against_how_long_replies_take():
     assert service.down
 
 
+def test_the_first_reply_may_take_longer_and_a_slow_one_does_not_hide_an_outage():
+    """A server on a CPU loads its weights first: 300 s for the first reply say little of the next ones."""
+    service = Service()
+    assert not service.fell_silent(now=500.0, oldest_sent_at=0.0, silence_s=120.0)
+    service.replied(now=500.0, seconds=500.0)
+    assert not service.fell_silent(now=1030.0, oldest_sent_at=500.0, silence_s=120.0)
+    assert service.fell_silent(now=1041.0, oldest_sent_at=500.0, silence_s=120.0)
+    never = Service()
+    assert never.fell_silent(now=541.0, oldest_sent_at=0.0, silence_s=120.0)
+    assert not Service().fell_silent(now=541.0, oldest_sent_at=0.0, silence_s=1800.0)
+
+
 def test_an_unknown_price_is_not_zero():
     for prices in ({}, {"price_in": 1.0}, {"price_out": 1.0}):
         with pytest.raises(UsageError, match="--price-in and --price-out"):
