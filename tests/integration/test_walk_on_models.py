@@ -5,10 +5,12 @@ with a reason, that nothing is asked twice, and that the graph can be made again
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from kgkit.extend.options import KINDS
+from kgkit.stages import RejectReason
 from tests.integration.models import smollm2
 from tests.walk import kgkit, matrix_file
 
@@ -29,6 +31,58 @@ def walk(work: Path, table: Path, *teacher: str) -> Any:
         assert not counts["failed"]
     assert kgkit("rebuild", "--json", workspace=work).json["equal"] is True
     return report
+
+
+def extend(work: Path, *teacher: str, max_calls: int) -> Any:
+    """Every kind for a pump with one sensor and one failure mode, whose documents the reference teacher wrote.
+
+    Within a budget; again with none left; the graph made again.
+    """
+    table = matrix_file(work.parent, "Failure Mode,vibration\nbearing damage,x\n", "pump.csv")
+    kgkit("load", table, workspace=work)
+    kgkit("expand", "--asset", "pump", workspace=work)
+    line = ("extend", "all", "--asset", "pump", "--pairs-per-document", "2", *teacher, "--json")
+    # exit 5 where the budget was reached or nothing was accepted: nobody knows beforehand what 135M parameters can do
+    report = kgkit(*line, "--max-calls", str(max_calls), workspace=work, code=(0, 5)).json
+    every_ask_ends(report)
+    assert 0 < report["calls"] <= max_calls
+    assert report["stages"]["rephrase"]["planned"] == 4 * 2
+    again = kgkit(*line, "--max-calls", "0", workspace=work, code=(0, 5)).json
+    every_ask_ends(again)
+    assert again["calls"] == 0
+    for name, counts in again["stages"].items():
+        first = report["stages"][name]
+        assert (counts["done"], counts["rejected"]) == (first["done"], first["rejected"]), name
+    assert kgkit("rebuild", "--json", workspace=work).json["equal"] is True
+    return report
+
+
+def every_ask_ends(report: Any) -> None:
+    """Done, rejected with a known reason, failed or still to do: no ask vanishes, no kind is silently empty."""
+    for name, counts in report["stages"].items():
+        ended = counts["done"] + sum(counts["rejected"].values()) + sum(counts["failed"].values())
+        assert counts["planned"] == ended + counts["pending"], name
+        assert counts["rejected"].keys() <= set(get_args(RejectReason)), name
+        assert not counts["failed"], name
+    if report["stopped"] is None:
+        assert list(report["stages"]) == list(KINDS)
+        assert not any(counts["pending"] for counts in report["stages"].values())
+
+
+@pytest.mark.local
+@pytest.mark.timeout(900)
+def test_a_local_model_extends_and_every_ask_ends(tmp_path: Path) -> None:
+    report = extend(tmp_path / "w", "--teacher", f"local:{smollm2()}", max_calls=2)
+    assert report["stopped"] == "budget"
+
+
+@pytest.mark.vllm
+@pytest.mark.timeout(900)
+def test_vllm_extends_and_every_ask_ends(vllm, tmp_path: Path) -> None:
+    report = extend(tmp_path / "w", "--teacher", vllm.url, max_calls=30)
+    stages = report["stages"]
+    assert stages["qa"]["planned"] == stages["entities"]["planned"] == 2
+    assert not stages["qa"]["rejected"].keys() & {"wrong shape"}, "a schema was not kept to"
 
 
 @pytest.mark.local
