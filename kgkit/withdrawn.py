@@ -75,7 +75,7 @@ def _standing(graph: GraphStore) -> Iterator[Said]:
     for label, asset in (("Asset", "a.id"), ("Subunit", "a.asset"), ("Component", "a.asset")):
         for start, end, of, ask in _rows(
             graph,
-            f"MATCH (a:{label})-[r:MONITORED_BY]->(b:Sensor) WHERE r.origin = 'teacher' RETURN a.id, b.id, {asset}, r.ask",
+            f"MATCH (a:{label})-[r:MONITORED_BY]->(b:Sensor) WHERE r.origin = 'teacher' RETURN a.id AS head, b.id, {asset} AS asset, r.ask",
         ):
             yield _edge("MONITORED_BY", start, end, asset=of, ask=ask)
     for start, end, ask in _rows(
