@@ -225,7 +225,7 @@ def test_a_load_that_was_cut_off_and_taken_back_leaves_nothing(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(derive, "_replay", dies)
+        patched.setattr(derive.replay, "everything", dies)
         with pytest.raises(KeyboardInterrupt):
             derive.bring_up_to_date(derivation)
     assert dump_sha256(derivation.graph) != before
