@@ -188,6 +188,8 @@ def _print_load(
 
 
 def _print_sheets(options: GlobalOptions, readings: "list[TableReading]") -> None:
+    from kgkit.tables.lint import nothing_loaded
+
     sheets = [sheet for reading in readings for sheet in reading.sheets]
     if sheets:
         print_table(
@@ -211,6 +213,11 @@ def _print_sheets(options: GlobalOptions, readings: "list[TableReading]") -> Non
             hint(options, f"{where} left out: {s.why}")
         elif s.unread:
             hint(options, f"{where}: columns not read: {', '.join(s.unread)}")
+        if nothing := nothing_loaded(s):
+            typer.echo(f"warning: {where}: {nothing}", err=True)
+    tiers = sorted({r for s in sheets for r in s.counts.skipped if r.startswith("tier ")})
+    if tiers:
+        hint(options, f"rows of {', '.join(tiers)} are left out; `--{tiers[0]}` loads them")
 
 
 def _say_rejects(options: GlobalOptions, readings: "list[TableReading]") -> None:

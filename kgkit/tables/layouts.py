@@ -49,7 +49,7 @@ class LayoutSpec(BaseModel):
     blank: Literal["no", "unknown"] = "unknown"
     asset_from: list[Literal["title", "name", "component", "file"]] = []
     detect: bool = True
-    by_default: dict[str, list[str]] = {}
+    not_by_default: dict[str, list[str]] = {}
     column_words: list[str] = []
     column_pattern: str | None = None
 
@@ -139,7 +139,7 @@ def read_layouts() -> Layouts:
         if path.name in ("graph.yaml", "headings.yaml"):
             continue
         for name, layout in _load(path, _LayoutsFile).layouts.items():
-            named = {*layout.fields, *layout.tells, *layout.by_default, *chain(*layout.needs)}
+            named = {*layout.fields, *layout.tells, *layout.not_by_default, *chain(*layout.needs)}
             for unknown in sorted(named - set(headings.fields)):
                 raise ContentError(
                     f"{path}: layout {name} names field {unknown}, which headings.yaml does not have"

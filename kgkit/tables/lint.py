@@ -108,6 +108,19 @@ def _sheet(sheet: SheetReading) -> Iterator[Finding]:
         if count > 1:
             yield _at(sheet, match.first, 0, "warning", f"{count} columns are called {name[:60]!r}")
     yield from _rows(sheet)
+    if nothing := nothing_loaded(sheet):
+        yield _at(sheet, match.first, 0, "warning", nothing)
+
+
+def nothing_loaded(sheet: SheetReading) -> str:
+    """Why a sheet that follows a layout gives no row though none was rejected; empty if it gives one."""
+    counts = sheet.counts
+    if sheet.match is None or counts.loaded or counts.rejected:
+        return ""
+    if not counts.seen:
+        return "no row below the headings: nothing is loaded"
+    why = ", ".join(f"{reason} {count}" for reason, count in counts.skipped.items())
+    return f"no row below the headings is one to load: {why}"
 
 
 def _rows(sheet: SheetReading) -> Iterator[Finding]:

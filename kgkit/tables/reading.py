@@ -81,7 +81,7 @@ def read_tables(
 ) -> TableReading:
     """Read table files and folders. `names` says what the workspace calls a file; see `expand_paths`.
 
-    `tiers` filters rows that state a tier; None takes every row. A sheet of a workbook that fits no
+    `tiers` leaves out rows of the other tiers of A, B, C; a row that states none of them is taken, and None takes every row. A sheet of a workbook that fits no
     layout is left out and counted as long as another sheet fits. Raises TableError, one line per file that cannot be
     read at all; UsageError for an unknown layout or a path that is not there.
     """

@@ -16,6 +16,8 @@ from kgkit.tables.layouts import Layouts
 from kgkit.tables.read import TextFile
 from kgkit.tables.sheet import Position, Sheet
 
+TIERS = frozenset("ABC")
+"""What the starter tables write in `tier`. Anything else in a column of that name is the user's own matter."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -265,13 +267,14 @@ class _Check:
         self.filters = list(self._filters())
 
     def _filters(self) -> Iterator[tuple[str, int, frozenset[str]]]:
+        """Fields with their column and the values whose rows are left out."""
         if self.tiers is None:
             return
         fields = self.match.fields
         if "tier" in fields:
-            yield "tier", fields["tier"], self.tiers
+            yield "tier", fields["tier"], TIERS - self.tiers
         if "C" not in self.tiers:
-            for name, values in self.match.spec.by_default.items():
+            for name, values in self.match.spec.not_by_default.items():
                 if name in fields:
                     yield name, fields[name], frozenset(values)
 
@@ -281,7 +284,7 @@ class _Check:
         if not any(row):
             return "empty row"
         for name, c, values in self.filters:
-            if c < len(row) and row[c] and row[c] not in values:
+            if c < len(row) and row[c] in values:
                 return f"{name} {row[c][:40]}"
         if self.sheet.anchors and self._is_title(r):
             return "section title"

@@ -62,6 +62,15 @@ def test_a_reader_that_has_seen_enough_is_no_error(starter: Path) -> None:
         assert run.stderr.read() == b""
 
 
+def test_a_load_that_finds_no_row_says_so(tmp_path: Path) -> None:
+    (tmp_path / "empty.csv").write_text("Equipment,Failure mode\n")
+    (tmp_path / "fan.csv").write_text("Equipment,Failure mode,Tier\nfan,leak,2\nfan,wear,C\n")
+    said = kgkit("load", tmp_path / "empty.csv", tmp_path / "fan.csv", workspace=tmp_path / "w").err
+    assert "warning: empty.csv: no row below the headings: nothing is loaded\n" in said
+    assert "rows of tier C are left out; `--tier C` loads them\n" in said
+    assert said.count("warning") == 1
+
+
 def test_a_load_that_was_cut_off_writes_its_rejects_when_it_is_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

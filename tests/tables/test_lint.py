@@ -53,6 +53,14 @@ def test_a_good_table_has_no_findings(tmp_path: Path) -> None:
             ("error", "fan.csv, cell B3: no failure_mode; fill the cell (a blank is not read as 'same as above')"),
         ),
         (
+            "Equipment,Failure mode\n",
+            ("warning", "fan.csv, row 1: no row below the headings: nothing is loaded"),
+        ),
+        (
+            "Equipment,Failure mode,Tier\nfan,leak,C\n",
+            ("warning", "fan.csv, row 1: no row below the headings is one to load: tier C 1"),
+        ),
+        (
             "Failure mode,noise,Noise sensor\nleak,x,\n",
             ("warning", "fan.csv, cell C2: says No where fan.csv!B2 says Yes; Yes is loaded"),
         ),

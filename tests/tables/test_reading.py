@@ -280,6 +280,15 @@ def test_tiers_and_the_taxonomy_filter_starter_rows() -> None:
     )
 
 
+def test_a_tier_or_taxonomy_of_the_users_own_leaves_no_row_out(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(
+        "Equipment,Subunit,Tier,Taxonomy\nfan,rotor,1,ours\nfan,drive,Tier 2,\nfan,duct,C,ours\nfan,case,,odm\n"
+    )
+    assert read_tables([tmp_path / "t.csv"]).counts == Counts(
+        seen=4, loaded=2, rejected=0, skipped={"taxonomy odm": 1, "tier C": 1}
+    )
+
+
 def test_a_row_out_of_step_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(
         "Equipment,Failure mode\nfan,leak\nfan,leak, large\nfan\nEquipment,Failure mode\nfan,wear,,\n"
