@@ -268,7 +268,9 @@ class _Search:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        rows = table.filter(pc.is_in(table.column("split"), pa.array(self.order.splits)))
+        wanted = pc.is_in(table.column("split"), pa.array(self.order.splits))
+        # a filter copies every text, also where all stay
+        rows = table if pc.all(wanted).as_py() else table.filter(wanted)
         rows = self._curated(corpus, rows)
         if "text" in rows.column_names or "messages" in rows.column_names:
             return rows  # the curation has searched them
@@ -321,14 +323,15 @@ def _write(
     writers: dict[tuple[str, str], Writer] = {}
     try:
         for corpus, table in found:
-            for split in sorted(set(table.column("split").unique().to_pylist())):
+            splits = sorted(table.column("split").unique().to_pylist())
+            for split in splits:
                 if (corpus.name, split) not in writers:
                     ending = "parquet" if order.format == "hf" else "jsonl"
                     kind = ParquetWriter if order.format == "hf" else JsonlWriter
                     path = f"{corpus.name}/{split}.{ending}"
                     writers[corpus.name, split] = kind(folder, path, corpus)
-                rows = table.filter(pc.equal(table.column("split"), split))
-                writers[corpus.name, split].write(rows)
+                mine = pc.equal(table.column("split"), split)
+                writers[corpus.name, split].write(table if len(splits) == 1 else table.filter(mine))
     finally:
         for writer in writers.values():
             writer.close()
