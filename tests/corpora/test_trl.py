@@ -39,6 +39,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.local
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("config", ["kd_qa", "kd_qa_raft", "cpt"])
 def test_trl_trains_on_an_export_as_it_is(
     corpus: Path, model: Path, tmp_path: Path, config: str
@@ -60,6 +61,8 @@ def test_trl_trains_on_an_export_as_it_is(
 
 
 @pytest.mark.local
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # TRL sets what transformers will rename
 @pytest.mark.parametrize("config", ["kd_qa", "kd_qa_raft"])
 def test_the_loss_is_on_the_answer_alone(
     corpus: Path, model: Path, tmp_path: Path, config: str
