@@ -15,11 +15,13 @@ from kgkit.errors import KgkitError, UsageError
 from kgkit.expand.scope import Assets
 from kgkit.graph import reading, written
 from kgkit.graph.build import build
+from kgkit.graph.decisions import decided
 from kgkit.graph.dump import dump_sha256
 from kgkit.graph.store import GraphStore
 from kgkit.records import Edge, EdgeKey, Node, NodeKey, Role, Subgraph, digest
 from kgkit.splits import Split
 from kgkit.tables import FileReading, TableReading, read_tables
+from kgkit.tables.review import LAYOUT as REVIEW
 from kgkit.teacher.ledger import Ledger
 from kgkit.withdrawn import Said
 from kgkit.workspace import LoadedTable, Workspace, free_name
@@ -59,23 +61,28 @@ def read_workspace_tables(workspace: Workspace) -> TableReading:
     """Read every table of the workspace from its own copies. Raises KgkitError if a copy was changed."""
     files: list[FileReading] = []
     for table in workspace.tables():
-        path = workspace.table_path(table)
-        if not path.exists():
-            raise KgkitError(
-                f"the workspace's copy of {table.name} is gone ({path}): load the file again"
-            )
-        reading_ = read_tables(
-            [path],
-            layout=table.layout,
-            role=table.role,
-            sheet=table.sheet,
-            tiers=None if table.tiers is None else frozenset(table.tiers),
-            names={path: table.name},
-        )
-        files.extend(reading_.files)
-        if files[-1].sha256 != table.sha256:
-            raise KgkitError(f"{path} was changed by hand: load {table.name} again")
+        files += _read_again(workspace, table).files
     return TableReading(files=tuple(files))
+
+
+def _read_again(workspace: Workspace, table: LoadedTable) -> TableReading:
+    """One table from the workspace's copy, as it was read when it was loaded."""
+    path = workspace.table_path(table)
+    if not path.exists():
+        raise KgkitError(
+            f"the workspace's copy of {table.name} is gone ({path}): load the file again"
+        )
+    found = read_tables(
+        [path],
+        layout=table.layout,
+        role=table.role,
+        sheet=table.sheet,
+        tiers=None if table.tiers is None else frozenset(table.tiers),
+        names={path: table.name},
+    )
+    if found.files[0].sha256 != table.sha256:
+        raise KgkitError(f"{path} was changed by hand: load {table.name} again")
+    return found
 
 
 def bring_up_to_date(derivation: Derivation) -> Changes | None:
@@ -85,7 +92,12 @@ def bring_up_to_date(derivation: Derivation) -> Changes | None:
         return None
     stood = withdrawn.standing(graph)
     graph.set_state("")
-    desired = build(read_workspace_tables(derivation.workspace).rows(), split=derivation.split)
+    tables = read_workspace_tables(derivation.workspace)
+    desired = decided(
+        (row for sheet in tables.sheets if sheet.layout == REVIEW for row in sheet.rows()),
+        build(tables.rows(), split=derivation.split),
+        split=derivation.split,
+    )
     new, removed = _sync_tables(graph, desired)
     missing = asyncio.run(
         replay.everything(graph=graph, ledger=derivation.ledger, assets=derivation.assets())
@@ -179,16 +191,27 @@ def take(
 ) -> None:
     """Take freshly read files into the workspace's tables; a file from the same place is replaced.
 
-    The other arguments say how the files were read, so that they can be read again.
+    With `sheet` that sheet is, and other sheets that were loaded by name stay as they are.
+    The other arguments say how the files were read, so that they can be read again. Raises UsageError for a sheet of a
+    file that was loaded as a whole, this sheet with it.
     """
     workspace = derivation.workspace
-    tables = {table.name: table for table in workspace.tables()}
+    tables = {(table.name, table.sheet): table for table in workspace.tables()}
     paths: dict[str, Path] = {}
     for file in read.files:
         origin = f"starter:{file.name}" if starter else str(file.path.resolve())
         known = [table.name for table in tables.values() if table.origin == origin]
         name = known[0] if known else free_name(file.name, origin, tables.values())
-        tables[name] = LoadedTable(
+        whole = tables.get((name, None))
+        if sheet is None:
+            for one in _loaded_sheets(file):
+                tables.pop((name, one), None)
+        elif whole and sheet in _loaded_sheets(_read_again(workspace, whole).files[0]):
+            raise UsageError(
+                f"{name} was loaded as a whole, sheet {sheet} with it: load it again without --sheet, or take it out "
+                f"first with `kgkit load --remove {name}`"
+            )
+        tables[name, sheet] = LoadedTable(
             name=name,
             origin=origin,
             sha256=file.sha256,
@@ -202,6 +225,10 @@ def take(
     workspace.put_tables(tables.values(), paths)
 
 
+def _loaded_sheets(file: FileReading) -> list[str]:
+    return [sheet.sheet.name for sheet in file.sheets if sheet.layout]
+
+
 def example_asset(derivation: Derivation) -> str:
     """An asset that would be good to expand first: the one with most sensors; empty if none may be."""
     rows = derivation.graph.query(
@@ -213,11 +240,12 @@ def example_asset(derivation: Derivation) -> str:
 
 
 def remove_table(derivation: Derivation, name: str) -> None:
-    """Take a table out of the workspace. Raises UsageError if it is not there."""
-    tables = {table.name: table for table in derivation.workspace.tables()}
-    if name not in tables:
+    """Take a table out of the workspace: FILE, or FILE#SHEET as it was loaded. Raises UsageError if it is not there."""
+    tables = derivation.workspace.tables()
+    left = [table for table in tables if name not in (table.name, f"{table.name}#{table.sheet}")]
+    if len(left) == len(tables):
+        names = dict.fromkeys(table.name for table in tables)
         raise UsageError(
-            f"no loaded table is called {name}; there are {', '.join(tables) or 'none'}"
+            f"no loaded table is called {name}; there are {', '.join(names) or 'none'}"
         )
-    del tables[name]
-    derivation.workspace.put_tables(tables.values(), {})
+    derivation.workspace.put_tables(left, {})

@@ -157,7 +157,7 @@ def _to_withdraw(
     ids = [*(withdrawn.id_of(key) for key in nodes), *(withdrawn.id_of(key) for key in edges)]
     written = [stood[id_] for id_ in ids if id_ in stood]
     wanted = {ask.id for ask in asks}
-    leaving = [one for one in written if one.ask not in wanted]
+    leaving = [one for one in written if one.ask and one.ask not in wanted]
     if leaving:
         wanted = {second_try(ask).id for ask in asks}
         leaving = [one for one in leaving if one.ask not in wanted]

@@ -12,8 +12,8 @@ from typing import Literal
 Value = str | int | float | bool | list[str] | None
 """What a property of a node or an edge may hold. None and [] both mean: not there."""
 
-Origin = Literal["table", "teacher"]
-"""Who says so. What a table says is never overwritten by a teacher."""
+Origin = Literal["table", "teacher", "expert"]
+"""Who says so. What a table or an expert says is never overwritten by a teacher."""
 
 Role = Literal["source", "evaluation"]
 """What a row may be used for: prompts and corpora, or evaluation alone."""

@@ -26,6 +26,7 @@ from kgkit.records import (
     Subgraph,
     Subject,
 )
+from kgkit.reviewed import Decided, Decisions, may_stand
 from kgkit.teacher.ledger import Outcome
 
 RejectReason = Literal[
@@ -219,21 +220,40 @@ def make_ask(
 
 
 def open_asks(stage: Stage, graph: GraphStore) -> tuple[list[Ask], int]:
-    """The plan of a stage without the asks that would name a held-out asset, and how many these are.
+    """The plan of a stage without what an expert decided and without the asks that would name a held-out asset.
 
-    Raises ContentError if a prompt renders the same text for two subjects: their replies could not be told apart.
+    And how many the latter are. Raises ContentError if a prompt renders the same text for two subjects: their replies
+    could not be told apart.
     """
-    asks: dict[str, Ask] = {}
-    left_out = 0
+    plan = _plan(stage, graph)
+    return list(plan.asks.values()), plan.left_out
+
+
+@dataclass(slots=True)
+class _Plan:
+    """The asks by id, how many are left out, and those that experts' decisions make needless."""
+
+    asks: dict[str, Ask] = field(default_factory=dict)
+    left_out: int = 0
+    decided: list[Decided] = field(default_factory=list)
+    decisions: Decisions | None = None
+
+
+def _plan(stage: Stage, graph: GraphStore) -> _Plan:
+    plan = _Plan()
     for ask in stage.plan(graph):
+        plan.decisions = plan.decisions or Decisions(graph, ask.subject.asset)
         if any(stage.held_out.search(message.content) for message in ask.messages):
-            left_out += 1
-        elif asks.setdefault(ask.id, ask).subject != ask.subject:
+            plan.left_out += 1
+        elif decided := plan.decisions.of(ask):
+            if may_stand(decided.decision, stage.held_out):
+                plan.decided.append(decided)
+        elif plan.asks.setdefault(ask.id, ask).subject != ask.subject:
             raise ContentError(
-                f"prompt {ask.prompt} renders the same text for {asks[ask.id].subject} and {ask.subject}; "
+                f"prompt {ask.prompt} renders the same text for {plan.asks[ask.id].subject} and {ask.subject}; "
                 "it must name all that it is about"
             )
-    return list(asks.values()), left_out
+    return plan
 
 
 @dataclass(slots=True)
@@ -272,7 +292,8 @@ async def run_stage(
     With `needs_all` nothing is written while an ask is still to do or failed, with `needs_one` nothing while none of the
     asks has an end: the graph stays as it was.
     """
-    asks, left_out = await in_graph_thread(lambda: open_asks(stage, graph))
+    plan = await in_graph_thread(lambda: _plan(stage, graph))
+    asks = list(plan.asks.values())
     progress = _Progress()
     again = await _collect(stage, asks, answers, progress)
     if again:
@@ -282,11 +303,11 @@ async def run_stage(
     pending = progress.pending(asks)
     nothing_came = 0 < len(asks) == len(pending)
     if not (needs_all and (pending or progress.failed)) and not (needs_one and nothing_came):
-        await in_graph_thread(lambda: _write(stage, graph, settled.subgraph))
+        await in_graph_thread(lambda: _write(stage, graph, settled.subgraph, plan))
     return StageRun(
         counts=StageCounts(
             planned=len(asks),
-            left_out=left_out,
+            left_out=plan.left_out,
             done=len(progress.accepted),
             pending=len(pending),
             rejected=Counter(progress.rejected.values()),
@@ -343,8 +364,11 @@ def _settle(stage: Stage, asks: list[Ask], progress: _Progress) -> Settled:
     return settled
 
 
-def _write(stage: Stage, graph: GraphStore, subgraph: Subgraph) -> None:
-    """Merge, then withdraw what this stage wrote for this scope earlier and no longer says."""
+def _write(stage: Stage, graph: GraphStore, subgraph: Subgraph, plan: _Plan) -> None:
+    """Merge, experts' words before the teacher's; withdraw what this stage wrote earlier and no longer says."""
+    if plan.decisions:
+        own = plan.decisions.passages(plan.decided)
+        subgraph = union([plan.decisions.settle(subgraph, held_out=stage.held_out), *own])
     graph.merge(subgraph)
     said = {node.key for node in subgraph.nodes}, {edge.key for edge in subgraph.edges}
     nodes, edges = stage.written(graph)

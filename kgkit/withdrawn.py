@@ -39,6 +39,7 @@ _STAGE_OF = {
 class Said:
     """A passage (`kind` is its kind) or an edge (its type) that a teacher said, and the ask whose reply says so.
 
+    `ask` is empty where an expert says it in the teacher's place.
     An INTERACTS_WITH edge stands and goes with its passage and is not listed.
     """
 
@@ -62,30 +63,30 @@ def id_of(key: NodeKey | EdgeKey) -> str:
 
 
 def standing(graph: GraphStore) -> dict[str, Said]:
-    """All that teachers said and that stands in the graph, by id."""
+    """All that teachers, or experts in their place, said and that stands in the graph, by id."""
     return {one.id: one for one in _standing(graph)}
 
 
 def _standing(graph: GraphStore) -> Iterator[Said]:
     for id_, kind, asset, name, ask in _rows(
         graph,
-        "MATCH (p:Passage) WHERE p.origin = 'teacher' RETURN p.id, p.kind, p.asset, p.name, p.ask",
+        "MATCH (p:Passage) RETURN p.id, p.kind, p.asset, p.name, coalesce(p.ask, '')",
     ):
         yield Said(id=id_, kind=kind, asset=asset, about=name, ask=ask)
     for label, asset in (("Asset", "a.id"), ("Subunit", "a.asset"), ("Component", "a.asset")):
         for start, end, of, ask in _rows(
             graph,
-            f"MATCH (a:{label})-[r:MONITORED_BY]->(b:Sensor) WHERE r.origin = 'teacher' RETURN a.id AS head, b.id, {asset} AS asset, r.ask",
+            f"MATCH (a:{label})-[r:MONITORED_BY]->(b:Sensor) WHERE r.origin <> 'table' RETURN a.id AS head, b.id, {asset} AS asset, coalesce(r.ask, '')",
         ):
             yield _edge("MONITORED_BY", start, end, asset=of, ask=ask)
     for start, end, ask in _rows(
         graph,
-        "MATCH (a:Asset)-[r:EXPERIENCES]->(b:FailureMode) WHERE r.origin = 'teacher' RETURN a.id, b.id, r.ask",
+        "MATCH (a:Asset)-[r:EXPERIENCES]->(b:FailureMode) WHERE r.origin <> 'table' RETURN a.id, b.id, coalesce(r.ask, '')",
     ):
         yield _edge("EXPERIENCES", start, end, asset=start, ask=ask)
     for start, end, of, ask in _rows(
         graph,
-        "MATCH (a:Sensor)-[r:RELEVANT_TO]->(b:FailureMode) WHERE r.origin = 'teacher' RETURN a.id, b.id, r.asset, r.ask",
+        "MATCH (a:Sensor)-[r:RELEVANT_TO]->(b:FailureMode) WHERE r.origin <> 'table' RETURN a.id, b.id, r.asset, coalesce(r.ask, '')",
     ):
         yield _edge("RELEVANT_TO", start, end, of, asset=of, ask=ask)
     for start, end, of, ask in _rows(
@@ -105,8 +106,16 @@ def _edge(type_: str, start: str, end: str, *extra: str, asset: str, ask: str) -
 
 
 def note(ledger: Ledger, *, before: Mapping[str, Said], after: Mapping[str, Said]) -> list[Said]:
-    """Keep what stood before and no longer does; what stands again is no longer withdrawn. Returns what went just now."""
-    gone = [one for id_, one in before.items() if id_ not in after]
+    """Keep what stood before and no longer does; what stands again is no longer withdrawn. Returns what went just now.
+
+    A passage in whose place an expert's stands is not withdrawn.
+    """
+    experts = {(one.kind, one.asset, one.about) for one in after.values() if not one.ask}
+    gone = [
+        one
+        for id_, one in before.items()
+        if id_ not in after and (one.kind, one.asset, one.about) not in experts
+    ]
     fresh: dict[str, list[Said]] = {}
     for one in gone:
         fresh.setdefault(one.asset, []).append(one)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from kgkit.cli.output import hint, print_json, print_table, reasons, say
-from kgkit.cli.session import SEE_ALSO, options_of, reading
+from kgkit.cli.session import SEE_ALSO, GlobalOptions, options_of, reading
 
 if TYPE_CHECKING:
     from kgkit.corpora.curation import Curation
@@ -66,8 +66,11 @@ def export(
         Path, typer.Argument(metavar="DIR", help="A new folder, or one of an earlier export.")
     ],
     format_: Annotated[
-        Literal["hf", "jsonl", "llamafactory", "axolotl"],
-        typer.Option("--format", help="hf: Parquet for datasets, TRL and whoever reads these."),
+        Literal["hf", "jsonl", "llamafactory", "axolotl", "review"],
+        typer.Option(
+            "--format",
+            help="hf: Parquet for datasets, TRL and whoever reads these. review: a workbook for an expert to fill in.",
+        ),
     ] = "hf",
     only: Annotated[list[str] | None, typer.Option(help="This corpus alone; repeatable.")] = None,
     split: Annotated[
@@ -98,6 +101,9 @@ def export(
     from kgkit.errors import UsageError
 
     options = options_of(context)
+    if format_ == "review":
+        _export_review(options, folder)
+        return
     splits = split or ["train", "validation"]
     for name in splits:
         if name not in SIDES.values():
@@ -127,6 +133,19 @@ def export(
             options,
             f'it opens with datasets.load_dataset("{folder}", "{next(iter(written.parts))}")',
         )
+
+
+def _export_review(options: GlobalOptions, folder: Path) -> None:
+    from kgkit.corpora.review import FILE_NAME, write_review
+
+    with reading(options, strict=True) as derivation:
+        counts = write_review(folder, graph=derivation.graph)
+    path = folder / FILE_NAME
+    if options.json:
+        print_json({"file": str(path), "rows": counts})
+        return
+    print_table(["sheet", "rows"], list(counts.items()))
+    hint(options, f"fill in {path}, then: kgkit load {path}")
 
 
 def _print(written: "Export") -> None:

@@ -70,7 +70,7 @@ def say_changes(options: GlobalOptions, changes: "Changes | None") -> None:
         counts = Counter(one.kind for one in changes.withdrawn)
         hint(
             options,
-            f"withdrawn, because nothing says it any more: {reasons(counts)}; `kgkit plan expand` and `kgkit plan extend` "
+            f"withdrawn, because nothing says it any more or an expert rejects it: {reasons(counts)}; `kgkit plan expand` and `kgkit plan extend` "
             "name it and what would be asked instead",
         )
     if changes is not None and changes.missing:

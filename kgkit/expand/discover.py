@@ -8,10 +8,12 @@ likeness: near matches stay apart and are listed by `kgkit status` for a person 
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from kgkit.expand import checks
 from kgkit.expand.scope import FedBack, Scope
 from kgkit.graph import written
+from kgkit.graph.decisions import rejected_sensors
 from kgkit.graph.store import GraphStore
 from kgkit.names import asset_id, plain, sensor_form, sensor_id
 from kgkit.records import Ask, Edge, EdgeKey, Node, NodeKey, Reply, Subgraph, Subject, Value
@@ -31,11 +33,13 @@ class DiscoverSensors:
         self.held_out = scope.held_out_pattern
         self._profile = profile
         self._assets = assets
+        self._rejected: set[str] = set()
         self.linked: set[str] = set()
         """Ids of assets that the reply names among the sensors: equipment to expand next at depth 2."""
 
-    def plan(self, graph: GraphStore) -> Iterator[Ask]:  # noqa: ARG002 - the prompt names the asset alone
+    def plan(self, graph: GraphStore) -> Iterator[Ask]:
         """One ask."""
+        self._rejected = rejected_sensors(graph, self.scope.key)
         yield make_ask(
             stage=self.name,
             prompt="discover-sensors",
@@ -74,9 +78,15 @@ class DiscoverSensors:
         return Subgraph(nodes=tuple(nodes), edges=tuple(edges))
 
     def settle(self, accepted: list[tuple[Ask, Subgraph]]) -> Settled:
-        """There is one ask: its subgraph, with what documents fed back."""
+        """There is one ask: its subgraph, with what documents fed back, without the sensors that an expert rejected."""
         found = [subgraph for _, subgraph in accepted]
-        return Settled(subgraph=union([*found, *map(self._fed_back, self.scope.fed_back)]))
+        whole = union([*found, *map(self._fed_back, self.scope.fed_back)])
+        edges = [
+            edge
+            for edge in whole.edges
+            if edge.key.type != "MONITORED_BY" or edge.key.end.id not in self._rejected
+        ]
+        return Settled(subgraph=replace(whole, edges=tuple(edges)))
 
     def written(self, graph: GraphStore) -> tuple[list[NodeKey], list[EdgeKey]]:
         """The teacher's MONITORED_BY edges of this scope, and its EXPERIENCES edges of an asset."""

@@ -1,6 +1,6 @@
 """Relevance: asset x failure mode x sensor -> RELEVANT_TO edges with label Yes or No and a reason.
 
-What a table says about a pair is never asked. With `samples` above one the label is the majority of the votes and
+What a table or an expert says about a pair is never asked. With `samples` above one the label is the majority of the votes and
 a tie is No; where the teacher gives log probabilities the probability of Yes (of the first vote) is kept.
 """
 
@@ -31,14 +31,14 @@ class LinkRelevance:
         self._profile = profile
 
     def plan(self, graph: GraphStore) -> Iterator[Ask]:
-        """`samples` asks for each pair of a sensor and a failure mode of the asset that no table speaks of."""
+        """`samples` asks for each pair of a sensor and a failure mode of the asset that neither table nor expert speaks of."""
         asset = self.scope.asset
         known = reading.known_relevance(graph, asset)
         sensors = reading.sensors_of(graph, self.scope.key.id, label=self.scope.label)
         for mode in reading.failure_modes_of(graph, asset):
             for sensor in sensors:
                 stated = known.get((sensor.id, mode.id))
-                if stated is not None and stated.origin == "table":
+                if stated is not None and stated.origin != "teacher":
                     continue
                 for number in range(self.scope.options.samples):
                     yield make_ask(

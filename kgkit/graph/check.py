@@ -8,10 +8,10 @@ import math
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from kgkit.errors import KgkitError
-from kgkit.records import Edge, EdgeKey, Node, NodeKey, Subgraph, Value
+from kgkit.records import Edge, EdgeKey, Node, NodeKey, Origin, Subgraph, Value
 from kgkit.schemas import GraphSpec, PropertyType, graph_spec
 
 BATCH_ROWS = 10_000
@@ -280,9 +280,9 @@ def _properties(item: Node | Edge, columns: Mapping[str, PropertyType]) -> Prope
                 f"{show(item.key)}: property {name} must be {type_}, not {_short(value)}"
             )
         stored[name] = float(value) if type_ == "float" and isinstance(value, int) else value
-    if stored.get("origin", "table") not in ("table", "teacher"):
+    if stored.get("origin", "table") not in get_args(Origin):
         raise KgkitError(
-            f"{show(item.key)}: origin must be table or teacher, not {stored['origin']!r}"
+            f"{show(item.key)}: origin must be one of {', '.join(get_args(Origin))}, not {stored['origin']!r}"
         )
     return stored
 

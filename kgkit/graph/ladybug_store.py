@@ -254,8 +254,10 @@ def _missing_end(
 
 
 def _replaces(new: check.Properties, old: check.Properties) -> bool:
-    """Whether `new` is to be written over `old`: a teacher's word never replaces a table's."""
-    return new != old and not (old.get("origin") == "table" and new.get("origin") == "teacher")
+    """Whether `new` is to be written over `old`: a teacher's word never replaces a table's or an expert's."""
+    return new != old and not (
+        old.get("origin") in ("table", "expert") and new.get("origin") == "teacher"
+    )
 
 
 def _differing(

@@ -291,8 +291,8 @@ def _merge_edges(transaction: "neo4j.ManagedTransaction", batch: check.EdgeBatch
 
 
 def _settings(variable: str) -> dict[bool, str]:
-    """How a bound row is written, by whether a teacher says so: its word never replaces a table's."""
-    guard = f"CASE WHEN {variable}.origin = 'table' THEN [] ELSE [0] END"
+    """How a bound row is written, by whether a teacher says so: its word never replaces a table's or an expert's."""
+    guard = f"CASE WHEN {variable}.origin IN ['table', 'expert'] THEN [] ELSE [0] END"
     return {
         False: f"SET {variable} = row.properties",
         True: f"FOREACH (_ IN {guard} | SET {variable} = row.properties)",

@@ -13,8 +13,11 @@ DISCOVERED: tuple[Discovered, ...] = ("MONITORED_BY", "EXPERIENCES")
 
 
 def table_items(store: GraphStore) -> Iterator[Node | Edge]:
-    """All that tables say, in the order of the dump."""
-    return (item for item in store.dump() if item.properties.get("origin") == "table")
+    """All that tables and reviews say, in the order of the dump; not the passages that stages made of a review."""
+    for item in store.dump():
+        first = item.key if isinstance(item, Node) else item.key.start
+        if item.properties.get("origin") != "teacher" and first.label != "Passage":
+            yield item
 
 
 def teacher_edges(store: GraphStore, type_: Discovered, start: NodeKey) -> list[EdgeKey]:
@@ -79,7 +82,7 @@ def _passages(
     store: GraphStore, condition: str, parameters: Mapping[str, str | list[str]]
 ) -> list[NodeKey]:
     rows = store.query(
-        f"MATCH (p:Passage) WHERE {condition} AND p.origin = 'teacher' RETURN p.id AS id ORDER BY id",
+        f"MATCH (p:Passage) WHERE {condition} RETURN p.id AS id ORDER BY id",
         dict(parameters),
     ).rows
     return [NodeKey(label="Passage", id=str(id_)) for (id_,) in rows]

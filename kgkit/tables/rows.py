@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from kgkit.records import Cell, Role, SourceRef, TableRow, column_letters
+from kgkit.tables import review
 from kgkit.tables.assets import SheetAsset
 from kgkit.tables.detect import Match
 from kgkit.tables.layouts import Layouts
@@ -265,6 +266,7 @@ class _Check:
         self.ratings = [c for n, c in match.fields.items() if layouts.kinds[n] == "rating"]
         self.read = sorted({*match.fields.values(), *match.marked})
         self.filters = list(self._filters())
+        self.decision = match.fields.get("decision") if "review_id" in match.fields else None
 
     def _filters(self) -> Iterator[tuple[str, int, frozenset[str]]]:
         """Fields with their column and the values whose rows are left out."""
@@ -283,6 +285,8 @@ class _Check:
         row = self.sheet.rows[r]
         if not any(row):
             return "empty row"
+        if self.decision is not None and not "".join(row[self.decision : self.decision + 1]):
+            return "no decision"
         for name, c, values in self.filters:
             if c < len(row) and row[c] in values:
                 return f"{name} {row[c][:40]}"
@@ -325,6 +329,11 @@ class _Check:
         tick = self.match.fields.get("tick")
         if tick is not None and tick < len(row) and not self._is_mark(row[tick]):
             return self._reject(r, tick, self._no_mark(row[tick]))
+        if self.decision is not None:
+            fields = self.match.fields
+            found = review.fault({n: row[c] for n, c in fields.items() if c < len(row)})
+            if found:
+                return self._reject(r, fields.get(found[0], -1), found[1])
         self._cells(r, row)
         return True
 

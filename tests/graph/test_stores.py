@@ -139,6 +139,16 @@ def test_a_teacher_never_overwrites_a_table(store: GraphStore):
     assert list(store.dump()) == before
 
 
+def test_a_teacher_never_overwrites_an_expert(store: GraphStore):
+    sensor, mode = key("Sensor", "vibration"), key("FailureMode", "brd")
+    ends = (node("Sensor", "vibration"), node("FailureMode", "brd"))
+    for origin, label in (("teacher", "Yes"), ("expert", "No"), ("teacher", "Yes")):
+        said = edge(sensor, "RELEVANT_TO", mode, {"asset": "pump"}, label=label, origin=origin)
+        store.merge(Subgraph(nodes=ends, edges=(said,)))
+    rows = store.query("MATCH ()-[r:RELEVANT_TO]->() RETURN r.label, r.origin").rows
+    assert rows == (("No", "expert"),)
+
+
 def test_a_table_overwrites_a_teacher(store: GraphStore):
     sensor, mode = key("Sensor", "flow"), key("FailureMode", "brd")
     said = Subgraph(
@@ -228,7 +238,9 @@ WRONG = {
     "property sources must be string\\[\\], not 'a'": Subgraph(
         nodes=(node("Asset", "p", sources="a"),)
     ),
-    "origin must be table or teacher, not 'me'": Subgraph(nodes=(node("Asset", "p", origin="me"),)),
+    "origin must be one of table, teacher, expert, not 'me'": Subgraph(
+        nodes=(node("Asset", "p", origin="me"),)
+    ),
     "stands twice": Subgraph(nodes=(node("Asset", "p"), node("Asset", "p", name="P"))),
     "not empty": Subgraph(nodes=(node("Asset", ""),)),
     "longer than 8000 bytes": Subgraph(nodes=(node("Asset", "ä" * 4001),)),
