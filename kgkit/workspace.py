@@ -38,7 +38,7 @@ class Choices:
 class LoadedTable:
     """One table of the workspace: `name` as it is cited, `origin` where it came from, and how it was read.
 
-    `layout` is what the user said, None if nothing; `found` names the layouts of its sheets.
+    `sheet` is the one sheet that was asked for, else None: a file may be there as several sheets loaded one by one. `layout` is what the user said, None if nothing; `found` names the layouts of its sheets.
     """
 
     name: str
@@ -132,7 +132,7 @@ class Workspace:
         write_atomically(self.config, ("\n".join(lines) + "\n").encode())
 
     def tables(self) -> list[LoadedTable]:
-        """The tables of the workspace, by name."""
+        """The tables of the workspace, by name and sheet."""
         path = self._tables / "tables.json"
         if not path.exists():
             return []
@@ -157,7 +157,7 @@ class Workspace:
         `paths` says where the tables that are new lie, by name. Raises KgkitError when one changed between
         reading and copying.
         """
-        wanted = sorted(tables, key=lambda table: table.name)
+        wanted = sorted(tables, key=lambda table: (table.name, table.sheet or ""))
         for table in wanted:
             copy = self.table_path(table)
             if copy.exists():

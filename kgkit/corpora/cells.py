@@ -19,12 +19,12 @@ _TYPED = re.compile(r"(?P<place>.+):(?P<row>\d+):(?P<column>\d+|[A-Za-z]+)")
 def cells(sources: Iterable[str], workspace: Workspace) -> list[Link]:
     """Each cell with its file's origin and its text as the workspace's copy has it."""
     wanted = list(sources)
-    tables = {table.name: table for table in workspace.tables()}
+    tables = _by_name(workspace)
     texts = _texts(wanted, tables, workspace)
     chain: list[Link] = []
     for source in wanted:
         match = _ADDRESS.fullmatch(source)
-        table = tables.get(_place(match["place"], tables)[0]) if match else None
+        table = _copy(*_place(match["place"], tables), tables) if match else None
         link: Link = {"what": "cell", "id": source, "text": texts.get(source, "")}
         if table is not None:
             link |= {"file": table.origin, "sha256": table.sha256}
@@ -42,11 +42,12 @@ def address(cell: str, workspace: Workspace) -> str:
         raise UsageError(
             f"--forward {cell}: write FILE:ROW:COL or FILE#SHEET!B4, for instance iso17359/pump.csv!D5"
         )
-    tables = {table.name: table for table in workspace.tables()}
+    tables = _by_name(workspace)
     name, sheet = _place(match["place"], tables)
-    if name not in tables:
+    table = _copy(name, sheet, tables)
+    if table is None:
         raise UsageError(f"no loaded table is called {name}; there are {', '.join(tables)}")
-    sheets = [one.name for one in read_file(workspace.table_path(tables[name]), name=name).sheets]
+    sheets = [one.name for one in read_file(workspace.table_path(table), name=name).sheets]
     sheet = sheet or (sheets[0] if len(sheets) == 1 else "")
     if sheet not in sheets:
         raise UsageError(
@@ -57,18 +58,18 @@ def address(cell: str, workspace: Workspace) -> str:
 
 
 def _texts(
-    sources: Iterable[str], tables: dict[str, LoadedTable], workspace: Workspace
+    sources: Iterable[str], tables: dict[str, list[LoadedTable]], workspace: Workspace
 ) -> dict[str, str]:
     """Cell address -> its text as it stands in the workspace's copy."""
     found: dict[str, str] = {}
-    by_file: dict[str, list[tuple[str, re.Match[str]]]] = {}
+    by_file: dict[LoadedTable, list[tuple[str, re.Match[str]]]] = {}
     for source in sources:
         if match := _ADDRESS.fullmatch(source):
             name, sheet = _place(match["place"], tables)
-            if name in tables:
-                by_file.setdefault(name, []).append((sheet, match))
-    for name, wanted in by_file.items():
-        read = read_file(workspace.table_path(tables[name]), name=name)
+            if table := _copy(name, sheet, tables):
+                by_file.setdefault(table, []).append((sheet, match))
+    for table, wanted in by_file.items():
+        read = read_file(workspace.table_path(table), name=table.name)
         sheets = {sheet.name: sheet.rows for sheet in read.sheets}
         for sheet, match in wanted:
             rows, row, column = (
@@ -79,6 +80,20 @@ def _texts(
             if row <= len(rows) and column <= len(rows[row - 1]):
                 found[match[0]] = rows[row - 1][column - 1]
     return found
+
+
+def _by_name(workspace: Workspace) -> dict[str, list[LoadedTable]]:
+    """File -> its tables: one, or one for each of its sheets that were loaded by name."""
+    tables: dict[str, list[LoadedTable]] = {}
+    for table in workspace.tables():
+        tables.setdefault(table.name, []).append(table)
+    return tables
+
+
+def _copy(name: str, sheet: str, tables: dict[str, list[LoadedTable]]) -> LoadedTable | None:
+    """The table that the sheet of a file was loaded as: its copy may be another than that of the file's other sheets."""
+    of_file = sorted(tables.get(name, []), key=lambda one: (one.sheet != sheet, one.sheet or ""))
+    return of_file[0] if of_file else None
 
 
 def _place(place: str, names: Iterable[str]) -> tuple[str, str]:
