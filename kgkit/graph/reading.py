@@ -201,15 +201,19 @@ def known_relevance(
 
 
 def parts_of(store: GraphStore, asset_id: str, *, role: Role | None = "source") -> list[Part]:
-    """Subunits and components of the asset, its subunits' components included, by (label, id)."""
+    """Subunits and components of the asset, its subunits' components included, by (label, id).
+
+    A component of the asset itself that is called like one of its subunits is the same thing in the words of another table
+    (an FMEA has items, no subunits): the subunit stands for both, so that its documents are not written twice.
+    """
     patterns: dict[PartLabel, tuple[str, ...]] = {
-        "Subunit": ("(a)-[r:HAS_SUBUNIT]->(p:Subunit)",),
         "Component": (
             "(a)-[r:HAS_COMPONENT]->(p:Component)",
             "(a)-[:HAS_SUBUNIT]->(u:Subunit)-[r:HAS_COMPONENT]->(p:Component)",
         ),
+        "Subunit": ("(a)-[r:HAS_SUBUNIT]->(p:Subunit)",),
     }
-    found: dict[tuple[str, str], Part] = {}
+    found: dict[str, Part] = {}
     for label, paths in patterns.items():
         for path in paths:
             rows = _ask(
@@ -224,8 +228,8 @@ def parts_of(store: GraphStore, asset_id: str, *, role: Role | None = "source") 
                 part = Part(
                     label=label, id=_text(row["id"]), name=_text(row["name"]), within=within
                 )
-                found[part.label, part.id] = part
-    return [part for _, part in sorted(found.items())]
+                found[part.id] = part
+    return sorted(found.values(), key=lambda part: (part.label, part.id))
 
 
 def counts(store: GraphStore) -> Counts:
