@@ -107,6 +107,15 @@ def test_what_stands_in_a_row(seed: int, distractors: int) -> None:
                 assert other.failure_mode != oracle.failure_mode or not oracle.failure_mode
 
 
+def test_no_distractor_is_of_the_oracles_document() -> None:
+    """Even where two summaries of one document are said to be about different things."""
+    oracle = BY_ID["s-pump.vibration.wear"]
+    double = passage("s-double", "pump", "vibration", "leak", oracle.parents)
+    found = rows(RAFT, [oracle, double, BY_ID["s-valve.vibration.leak"]], oracle_share=1.0)
+    shown = {row.oracle_ids[0]: set(row.distractor_ids) for row in found}
+    assert shown[oracle.id] == {"s-valve.vibration.leak"}
+
+
 def test_hard_distractors_come_first() -> None:
     for row in rows(distractors=3):
         oracle = BY_ID[row.oracle_ids[0]]

@@ -49,9 +49,13 @@ def test_a_subunit_and_an_item_of_one_name_are_one_part(
     )
     kgkit("load", tmp_path / "parts.csv", matrix_file(tmp_path), workspace=tmp_path / "w")
     plant = open_workspace(tmp_path / "w")
-    scopes = runs.scopes_for(plant, ["mixer"], Options(depth=2), all_assets=False).values()
+    scopes = runs.scopes_for(plant, ["mixer"], Options(depth=2), all_assets=False)
     runs.expand_assets(
-        plant, scopes, teacher=ScriptedTeacher(), budget=Budget(), on_event=lambda _: None
+        plant,
+        list(scopes.values()),
+        teacher=ScriptedTeacher(),
+        budget=Budget(),
+        on_event=lambda _: None,
     )
     monitored = {
         label: {row for (row,) in plant.graph.query(

@@ -11,8 +11,8 @@ from kgkit.extend.documents import Document
 from kgkit.extend.entities import Entity, _from_lines, usable_entities
 from kgkit.extend.explain import Mentioned
 from kgkit.extend.interactions import Neighbourhood, Ranking
-from kgkit.extend.resolve import LEAST_JACCARD, _candidates, _jaccard, _trigrams
-from kgkit.graph.entities import Named
+from kgkit.extend.resolve import LEAST_JACCARD, _candidates, _jaccard, _kinds, _trigrams
+from kgkit.graph.entities import Called, Named
 from kgkit.records import NodeKey
 from kgkit.stages import BadReply
 from tests.expand.test_checks import SCOPE
@@ -74,6 +74,11 @@ def test_a_plain_reply_is_a_summary_above_a_list() -> None:
             Entity(name="seals", kind="failure mode"),
         ],
     )
+    headed = "**Summary:** It says so.\n\n**Key entities:**\n1. **pump** (asset)\n* **oil debris** (sensor)"
+    assert _from_lines(headed) == (
+        "It says so.",
+        [Entity(name="pump", kind="asset"), Entity(name="oil debris", kind="sensor")],
+    )
     for bad in ("1. pump (asset)", "Just a summary."):
         with pytest.raises(BadReply, match="wrong shape"):
             _from_lines(bad)
@@ -112,6 +117,17 @@ def best(
     ranked, entities = ranking(documents)
     pairs = ranked.best([entities[name] for name in documents[id_]], most=most)
     return [(one.name, other.name) for one, other in pairs]
+
+
+def test_an_entity_is_what_most_documents_call_it() -> None:
+    def of(entity: str, **kinds: int) -> list[Called]:
+        return [
+            Called(entity=entity, name=entity, kind=kind, documents=count)
+            for kind, count in kinds.items()
+        ]
+
+    called = [*of("wear", concept=2, mechanism=3), *of("oil", sensor=1, concept=1)]
+    assert _kinds(called) == _kinds(called[::-1]) == {"wear": "mechanism", "oil": "concept"}
 
 
 def test_pairs_that_are_linked_rare_and_often_together_come_first() -> None:
