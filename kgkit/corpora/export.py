@@ -1,6 +1,7 @@
 """Turn corpora into files that `datasets.load_dataset(DIR, CONFIG)` opens as they are. Deterministic bytes.
 
-The whole folder is written beside its place and then takes it: a reader sees the old export or the new one. No row for
+The whole folder is written beside its place and then takes it: a reader sees the old export or the new one. An export that
+was killed as it took the place is put right by the next: the old one waits beside it. No row for
 training names a held-out asset: table rows that do are left out and counted, a passage that does ends the export.
 What a person edited in an earlier export is never overwritten: its manifest knows what each file was.
 """
@@ -9,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -135,6 +137,7 @@ def export(
     when there is nothing to write: then `folder` is as it was.
     """
     folder = folder.resolve()  # a link to a folder goes on leading to it
+    _put_right(folder)
     _refuse_foreign(folder)
     _refuse_leaks(curation)
     written = Export(folder=folder, checked=curation.checked())
@@ -156,11 +159,30 @@ def export(
         _write_beside(new, written, order, graph=graph, ledger=ledger, split=split)
         for file in new.rglob("*"):
             _to_disk(file)
-        if folder.exists():
-            folder.replace(Path(temporary) / "old")
-        new.replace(folder)
-        _to_disk(folder.parent)
+        try:
+            if folder.exists():
+                folder.replace(_aside(folder))
+            new.replace(folder)
+            _to_disk(folder.parent)
+        finally:
+            _put_right(folder)
     return written
+
+
+def _aside(folder: Path) -> Path:
+    """Where the earlier export is while the new one takes its place."""
+    return folder.with_name(f".{folder.name}.kgkit-old")
+
+
+def _put_right(folder: Path) -> None:
+    """Remove the earlier export that was set aside, or put it back where no new one came."""
+    aside = _aside(folder)
+    if not aside.exists():
+        return
+    if (folder / MANIFEST).exists():
+        shutil.rmtree(aside)
+    elif not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        aside.replace(folder)
 
 
 def _write_beside(

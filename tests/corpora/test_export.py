@@ -53,6 +53,43 @@ def test_exporting_twice_gives_the_same_bytes(plant: Path, tmp_path: Path) -> No
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "mixer.csv", "w"]
 
 
+def test_an_export_killed_between_its_renames_is_put_right_by_the_next(
+    plant: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """First it is told to stop there, then it is killed there."""
+    folder = tmp_path / "corpus"
+    kgkit("export", folder, workspace=plant)
+    before = bytes_of(folder)
+    there = sorted(tmp_path.iterdir())
+    rename = Path.replace
+
+    def stopped(path: Path, target: Path) -> Path:
+        if path.name == "new":
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", stopped)
+        kgkit("export", folder, workspace=plant, code=130)
+        assert bytes_of(folder) == before
+        patched.setattr("kgkit.corpora.export._put_right", lambda _: None)
+        kgkit("export", folder, workspace=plant, code=130)
+    assert not folder.exists()
+    kgkit("export", folder, workspace=plant)
+    assert bytes_of(folder) == before
+    assert sorted(tmp_path.iterdir()) == there
+
+
+def test_what_a_person_edited_outlives_a_kill(plant: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "corpus"
+    kgkit("export", folder, workspace=plant)
+    _append(folder / "README.md")
+    edited = bytes_of(folder)
+    folder.rename(tmp_path / ".corpus.kgkit-old")
+    kgkit("export", folder, workspace=plant, code=2)
+    assert bytes_of(folder) == edited
+
+
 def test_a_link_to_a_folder_goes_on_leading_to_it(plant: Path, tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     link = tmp_path / "corpus"
