@@ -33,6 +33,8 @@ _LIST_LINE = re.compile(
     r"^(?:#{1,6} |[-*\u2022] |\d{1,2}[.)] |\*\*[^*]+\*\*:?\s*$|[^.!?:]{1,40}:(?: |$))"
 )
 _NUMBER = re.compile(r"\d+")
+_UNWRITABLE = re.compile(r"[\ud800-\udfff]|\\u0000")
+"""In JSON: half of a surrogate pair, or NUL."""
 _STUTTER = re.compile(r"\b([^\W\d_]+(?: [^\W\d_]+){0,2}) \1\b")
 _NO_NAMES = frozenset(
     [
@@ -75,13 +77,15 @@ def usable_text(ask: Ask, reply: Reply) -> str:
 
 
 def json_answer(text: str) -> dict[str, object]:
-    """The JSON object that `text` is. Raises BadReply."""
+    """The JSON object that `text` is. Raises BadReply, also for characters that no store can hold."""
     try:
         answer = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # RecursionError: nested a thousand deep
         raise BadReply("wrong shape", str(error)) from error
     if not isinstance(answer, dict):
         raise BadReply("wrong shape", "not an object")
+    if _UNWRITABLE.search(json.dumps(answer, ensure_ascii=False)):
+        raise BadReply("wrong shape", "half a character or a control character")
     return answer
 
 

@@ -14,11 +14,13 @@ MIN_SUMMARY_WORDS = 15
 MIN_ANSWER_WORDS = 3
 MIN_REASONING_WORDS = 6
 _MIN_QUOTE_WORDS = 3
-_QUESTION = re.compile(r"^\W*question\W*\d*\W*:", re.IGNORECASE)
-_ANSWER = re.compile(r"^\W*answer\W*\d*\W*:", re.IGNORECASE)
+BEGIN_QUOTE, END_QUOTE = "##begin_quote##", "##end_quote##"
+_TURN = re.compile(r"^[\W\d]*(question|answer)(?:[^\w:]*(\d+))?[^\w:]*:[\s*_]*(.*)$", re.IGNORECASE)
 _TO_THE_ARTICLE = re.compile(
-    r"\b(?:the|this|that|these|given|provided|above|following|preceding) (?:\w+ )?(?:articles?|documents?|passages?|texts?|"
-    r"paragraphs?|summary|summaries|context|excerpts?|author|writer)\b|\b(?:according to|based on|as (?:described|stated|"
+    r"\b(?:the|this|that|these|given|provided|above|following|preceding) (?:\w+ )?(?:articles?|documents?|texts?|"
+    r"paragraphs?|summary|summaries|excerpts?|author|writer)\b|\b(?:the|this|that|given|provided) (?:given |provided )?context\b"
+    r"(?<!\bin this context)|\b(?:the|this|that|given|provided|above|following|preceding) "
+    r"(?:given |provided |above |following |preceding |whole |entire )?passage\b|\b(?:according to|based on|as (?:described|stated|"
     r"mentioned|discussed|listed)|mentioned|described|discussed|stated|given) (?:in|by|above|below|earlier|here)\b[^?]{0,20}"
     r"\b(?:articles?|documents?|passages?|texts?|paragraphs?|summary|above|below|author)\b|\bmentioned (?:above|below)\b",
     re.IGNORECASE,
@@ -57,12 +59,15 @@ def _conversation(text: str) -> str:
     turns: list[str] = []
     for line in text.splitlines():
         words = " ".join(line.split()).strip("*#> ")
-        if _QUESTION.match(words) or _ANSWER.match(words) or (words and not turns):
+        if turn := _TURN.match(words):
+            label = f"{turn[1].capitalize()} {turn[2] or ''}".strip()
+            turns.append(f"{label}: {turn[3]}".strip())
+        elif words and not turns:
             turns.append(words)
         elif words:
             turns[-1] = f"{turns[-1]} {words}"
     in_turn = all(
-        (_ANSWER if place % 2 else _QUESTION).match(turn) for place, turn in enumerate(turns)
+        turn.startswith("Answer" if place % 2 else "Question") for place, turn in enumerate(turns)
     )
     if not turns or len(turns) % 2 or not in_turn:
         raise BadReply("wrong shape", "wants lines `Question: ...` and `Answer: ...` in turn")
@@ -133,16 +138,25 @@ def pair_fault(
     return None
 
 
+def without_marks(text: str) -> str:
+    """The text on one line without the marks of a quote, which only the quote itself may bear."""
+    return " ".join(text.replace(BEGIN_QUOTE, "").replace(END_QUOTE, "").split())
+
+
 def evidence(quote: str, source: str) -> str:
     """The quote as `source` writes it. Raises BadReply if it does not stand there or is no more than a word or two."""
-    found = support.span(quote.strip().strip("\"'\u201c\u201d\u2018\u2019"), source)
+    found = support.span(without_marks(quote).strip("\"'\u201c\u201d\u2018\u2019"), source)
     if found is None or len(found.split()) < _MIN_QUOTE_WORDS:
         raise BadReply("no evidence", f"the context does not say {quote[:80]!r}")
     return found
 
 
 def agrees(question: str, answer: str, reference: str, source: str, document: Document) -> None:
-    """Raise BadReply unless the answer says what `reference` says: the same Yes or No, verdict, numbers, and words."""
+    """Raise BadReply unless the answer says what `reference` says: the same Yes or No, verdict, numbers, and words.
+
+    And no more than that: it names nothing held out and goes not in circles.
+    """
+    checks.speaks(answer, document.scope, {}, min_words=1)
     given, known = _YES_NO.match(answer), _YES_NO.match(reference)
     if given and known and given[1].lower() != known[1].lower():
         raise BadReply("verdict changed", f"{given[1]} instead of {known[1]}")
@@ -168,7 +182,7 @@ def quoting(ask: Ask, reply: Reply) -> str:
 
 def reasoning(ask: Ask, reply: Reply, text: str, document: Document) -> str:
     """A reasoning on one line, not copied from the prompt, that names nothing held out and keeps the verdict."""
-    whole = " ".join(text.replace("##begin_quote##", "").replace("##end_quote##", "").split())
+    whole = without_marks(text)
     checks.speaks(whole, document.scope, {}, min_words=MIN_REASONING_WORDS)
     checks.usable_text(ask, replace(reply, text=whole))
     if contradicts("", whole, document):

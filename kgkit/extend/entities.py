@@ -25,9 +25,10 @@ from kgkit.stages import BadReply, Profile, Settled, make_ask, union
 KIND = "entity_summary"
 FEWEST, MOST = 3, 10
 """Key entities of a document."""
-_ITEM = re.compile(r"^\s*(?:\d{1,3}[.)]|[-*•])\s*(.+?)\s*$")
-_KIND = re.compile(r"\s*[(\[]([\w ]+)[)\]]\s*$")
-_HEADING = re.compile(r"^\W*summary\W*:\W*", re.IGNORECASE)
+_ITEM = re.compile(r"^(?:\d{1,3}[.)]|[-*•](?!\*))\s*(.+)$")
+_KIND = re.compile(r"[(\[]([\w ]+)[)\]]\W*$")
+_HEADING = re.compile(r"^\W*summary\W*:[\s*_]*", re.IGNORECASE)
+_LIST_HEADING = re.compile(r"^\W*(?:\w+ )?entities\W*:\W*$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,14 +196,14 @@ def _from_lines(text: str) -> tuple[str, list[Entity]]:
     """What stands above a list is the summary; a kind may stand in brackets behind a name, else it is a concept."""
     above: list[str] = []
     entities = []
-    for line in text.splitlines():
+    for line in (" ".join(line.split()) for line in text.splitlines()):
         if item := _ITEM.match(line):
             name, kind = item.group(1), ""
             bracket = _KIND.search(name)
             if bracket and names.is_kind(bracket.group(1)):
                 name, kind = name[: bracket.start()], bracket.group(1)
             entities.append(Entity(name=names.clean(name), kind=names.kind_of(kind)))
-        elif not entities:
+        elif not entities and not _LIST_HEADING.match(line):
             above.append(line)
     summary = _HEADING.sub("", " ".join(" ".join(above).split()))
     if not summary or not entities:

@@ -24,7 +24,9 @@ SUMMARY, PAIR = "summary", "qa"
 """Kinds of passage."""
 FEWEST, MOST = 3, 5
 """Usable pairs of a document."""
-_LABEL = re.compile(r"^\W*(summary|question|answer)\W*\d*\W*:\W*(.*)$", re.IGNORECASE)
+_LABEL = re.compile(
+    r"^[\W\d]*(summary|question|answer)(?:[^\w:]*\d+)?[^\w:]*:[\s*_]*(.*)$", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,10 +21,9 @@ from kgkit.records import Ask, EdgeKey, NodeKey, Reply, Subgraph, Subject
 from kgkit.stages import BadReply, Profile, Settled, make_ask
 
 KIND = "raft"
-BEGIN_QUOTE, END_QUOTE = "##begin_quote##", "##end_quote##"
 FINAL = "Answer: "
 """The last line of a `raft` passage begins so."""
-_LABEL = re.compile(r"^\W*(quote|reasoning|answer)\W*:\W*(.*)$", re.IGNORECASE)
+_LABEL = re.compile(r"^[\W\d]*(quote|reasoning|answer)[^\w:]*:[\s*_]*(.*)$", re.IGNORECASE)
 _PARTS = ("quote", "reasoning", "answer")
 
 
@@ -68,11 +67,11 @@ class AnswerWithEvidence:
         said = _from_json(text) if ask.schema is not None else _from_lines(text)
         quote = checks.evidence(said["quote"], pair.summary.text)
         reasoning = checks.reasoning(ask, reply, said["reasoning"], pair.document)
-        answer = " ".join(said["answer"].split())
+        answer = checks.without_marks(said["answer"])
         checks.agrees(
             pair.passage.question, answer, pair.passage.text, pair.summary.text, pair.document
         )
-        whole = f"{BEGIN_QUOTE}{quote}{END_QUOTE}\n{reasoning}\n{FINAL}{answer}"
+        whole = f"{checks.BEGIN_QUOTE}{quote}{checks.END_QUOTE}\n{reasoning}\n{FINAL}{answer}"
         return passage(
             Text(
                 kind=KIND,

@@ -14,6 +14,7 @@ ALIKE = 0.8
 """Two questions ask the same where the words of content of both are equal to at least this share (Jaccard)."""
 _STEM = 5
 _WORD = re.compile(r"[^\W_]+(?:[.,]\d+)*")
+_FIGURE = re.compile(r"(?<![^\W_])\d+(?:[.,]\d+)*")
 _FUNCTION_WORDS = """a about above after again against all also although am an and any are as at be because been before being below
     between both but by can cannot could did do does doing down during each either else ever every few for from further
     had has have having he hence her here him his how however i if in indeed into is it its itself just like many may
@@ -34,8 +35,8 @@ def stems(text: str) -> set[str]:
 
 
 def numbers(text: str) -> set[str]:
-    """The numbers in a text, as they are written in digits."""
-    return {word.replace(",", ".") for word in _WORD.findall(plain(text)) if word[0].isdigit()}
+    """The numbers in a text, as they are written in digits; `4 Hz` and `4Hz` hold one number, `H2S` none."""
+    return {number.replace(",", ".") for number in _FIGURE.findall(plain(text))}
 
 
 def support(answer: str, sources: Iterable[str]) -> float:
@@ -61,7 +62,7 @@ def span(quote: str, source: str) -> str | None:
 
     None if it does not stand there, or has no word.
     """
-    words = re.findall(r"\w+", quote)
+    words = re.findall(r"[^\W_]+", quote)
     if not words:
         return None
     pattern = r"(?<!\w)" + r"[\W_]+".join(map(re.escape, words)) + r"(?!\w)[.!?)%]*"

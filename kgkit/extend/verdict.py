@@ -16,6 +16,8 @@ Said = Literal["Yes", "No", "mixed"]
 
 _SENSOR, _MODE = "xsensorx", "xmodex"
 _SENTENCE = re.compile(r"[^.!?;\n]+[.!?;\n]?")
+_BREATHLESS = re.compile(r"[^.;]{600}\S{0,40}")
+"""Text without a stop for so long is cut, so that no pattern takes longer than linear time in the length of the text."""
 _HARMLESS = re.compile(
     r"\bnot (?:only|just|merely|simply|solely)\b|\bno doubt\b|\bwithout (?:a |any )?doubt\b|\bnot surprising(?:ly)?\b|"
     r"\bno (?:other|better|clearer|surer|more \w+)\b(?=[^.;]* than\b)|\bno matter\b|\bno wonder\b|\bno longer than\b|"
@@ -90,7 +92,7 @@ _AFTER = re.compile(
     r"^\W*(?:\w+ ){0,2}?(?:nothing|little|no|none|nobody|not|neither|nowhere)\b(?! (?:only|just|matter|later|more))"
 )
 _BARE = re.compile(
-    r"^(?:\W*(?:but|yet|however|though|although|in fact|in reality|actually|and|yes|no|well|sadly|still)\b\W*)*"
+    r"^\W*+(?:(?:but|yet|however|though|although|in fact|in reality|actually|and|yes|no|well|sadly|still)\b\W*+)*"
     r"(?:it|this|that|xsensorx|which|they)?\W*(?:\w+ )?"
     r"(?P<no>does not|doesn't|cannot|can't|can not|do not|don't|is not|isn't|will not|won't|would not|never does)\W*$"
 )
@@ -172,7 +174,7 @@ def denies_anything(text: str, names: Mapping[str, str]) -> bool:
 
 
 def _sentences(text: str, names: Mapping[str, str]) -> list[str]:
-    hidden = _hide(text, names)
+    hidden = _BREATHLESS.sub(r"\g<0>; ", _hide(text, names))
     neutral = _HARMLESS.sub(" ", _CANNOT_BE.sub(" is important ", hidden))
     for pattern, instead in _REWRITTEN:
         neutral = pattern.sub(instead, neutral)

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from kgkit.extend import checks
-from kgkit.extend.qa import AskAndAnswer
+from kgkit.expand.checks import json_answer
+from kgkit.extend import checks, raft
+from kgkit.extend.qa import AskAndAnswer, _from_lines
 from kgkit.extend.raft import AnswerWithEvidence, Pair
 from kgkit.graph.reading import StoredPassage
 from kgkit.records import Subgraph
@@ -267,6 +268,8 @@ def test_an_answer_quotes_the_summary_in_its_own_spelling_and_ends_with_the_answ
         ({"answer": "Lubricant starvation and misuse raise costs."}, "unsupported"),
         ({"answer": "No, it stays.", "known": "Yes, it rises."}, "verdict changed"),
         ({"answer": "Vibration does not help to detect bearing damage."}, "verdict changed"),
+        ({"answer": "It rises at 4 bearing frequencies, as on compressors."}, "other asset"),
+        ({"answer": " ".join(["It rises at 4 bearing frequencies."] * 8)}, "repetitive"),
         ({"reasoning": "It is so."}, "too short"),
         ({"reasoning": SUMMARY}, "echo"),
         ({"reasoning": REASONING + " In compressors too."}, "other asset"),
@@ -282,3 +285,57 @@ def test_an_answer_without_evidence_or_against_the_known_answer_is_rejected(
     with pytest.raises(BadReply) as caught:
         evidence(**change)  # type: ignore[arg-type]
     assert caught.value.reason == reason
+
+
+def test_only_the_quote_bears_the_marks_of_a_quote() -> None:
+    marked = "##begin_quote##The amplitude rises at 4 bearing frequencies##end_quote##"
+    assert evidence(quote=marked, reasoning=f"{REASONING} {marked}", answer=marked) == (
+        f"##begin_quote##the amplitude rises at 4 bearing frequencies.##end_quote##\n{REASONING} The amplitude "
+        "rises at 4 bearing frequencies\nAnswer: The amplitude rises at 4 bearing frequencies"
+    )
+
+
+@pytest.mark.parametrize("label", ["**{}:**", "**{}**:", "1. {}:", "### {}:\n", "2) **{}:**"])
+def test_labels_may_be_written_as_models_write_them(label: str) -> None:
+    plain = CONVERSATION.replace("\namplitude", " amplitude")
+    said = plain.replace("Question:", label.format("Question"))
+    said = said.replace("Answer:", label.format("Answer"))
+    assert checks.rephrased(ask("rephrase-qa"), reply(said), document()) == plain
+    parts = [f"{label.format(part)} it is so" for part in ("Quote", "Reasoning", "Answer")]
+    assert raft._from_lines("\n".join(parts)).keys() == {"quote", "reasoning", "answer"}
+    assert len(_from_lines(f"{label.format('Summary')} It is.\n{said}").pairs) == 2
+
+
+def test_a_sign_and_a_quotation_mark_after_a_label_are_kept() -> None:
+    said = _from_lines('Summary: It is.\nQuestion: "Hot" is what?\nAnswer: -5 degrees, says one.')
+    assert said.pairs == (('"Hot" is what?', "-5 degrees, says one."),)
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("What widens the cooling passages of the pump?", "Impact of each raceway passage."),
+        ("How often is the pump watched?", "In this context the trend is watched over weeks."),
+        ("Where does the pump rise?", "The amplitude rises at the 4th bearing frequencies."),
+        ("Does the pump rise at 4Hz?", "The amplitude rises at 4Hz bearing frequencies."),
+    ],
+)
+def test_words_of_the_field_are_no_article_and_a_unit_is_no_other_number(
+    question: str, answer: str
+) -> None:
+    assert checks.pair_fault(question, answer, document(), []) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000 + "]" * 100_000,
+        f'{{"summary": {"1" * 5000}}}',
+        '{"summary": "half \\ud83d a character"}',
+        '{"summary": "\\u0000"}',
+    ],
+)
+def test_json_that_python_or_a_store_cannot_hold_is_of_the_wrong_shape(text: str) -> None:
+    with pytest.raises(BadReply) as caught:
+        json_answer(text)
+    assert caught.value.reason == "wrong shape"

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from kgkit.extend import checks
@@ -77,3 +79,13 @@ def test_one_wrong_answer_of_a_conversation_is_enough(verdict: str) -> None:
 
 def test_a_document_without_a_verdict_is_free() -> None:
     checks.keeps_verdict("Vibration does not help.", document(None))
+
+
+@pytest.mark.parametrize(
+    ("part", "times"),
+    [("no, ", 17), ("well, ", 17), ("not ", 5000), ("neither ", 2500), ("(", 20_000), ("is not ", 3000)],
+)  # fmt: skip
+def test_no_text_takes_long_to_read(part: str, times: int) -> None:
+    began = time.process_time()
+    said(f"Vibration does. {part * times}z", document().names)
+    assert time.process_time() - began < 1.0
