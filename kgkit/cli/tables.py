@@ -53,7 +53,8 @@ def load(
         str | None, typer.Option(help="A split of corpora/splits.yaml; remembered.")
     ] = None,
     remove: Annotated[
-        list[str] | None, typer.Option(help="Take out a table that was loaded before.")
+        list[str] | None,
+        typer.Option(help="Take out a table that was loaded before: FILE or FILE#SHEET."),
     ] = None,
 ) -> None:
     """Tables -> graph, without a language model.
