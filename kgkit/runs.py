@@ -255,13 +255,14 @@ def _run(
                 done = await work(asker)
             return done, asker.ended
 
-    run_id = ledger.start_run(command, arguments)
+    run_id, spent = ledger.start_run(command, arguments), budget.spent
     derive.begin_change(derivation)
     done, ended = asyncio.run(run())
     settle_entities(derivation.graph)
     derive.end_change(derivation)
     for name, counts in done.stages.items():
         counts.cached = hooks.cached[name]
+    spent = budget.spent - spent  # an earlier run of the same command may have had its share
     held = reading.counts(derivation.graph)
     report = RunReport(
         teacher=teacher.name,
@@ -269,10 +270,10 @@ def _run(
         stages=done.stages,
         nodes=dict(held.nodes),
         edges=dict(held.edges),
-        calls=budget.spent.calls,
-        tokens_in=budget.spent.tokens_in,
-        tokens_out=budget.spent.tokens_out,
-        cost=budget.spent.cost if budget.cost_known else None,
+        calls=spent.calls,
+        tokens_in=spent.tokens_in,
+        tokens_out=spent.tokens_out,
+        cost=spent.cost if budget.cost_known else None,
         stopped="interrupted" if ended == "interrupted" else "budget" if budget.exhausted else None,
         cut_short=sorted(done.cut_short),
     )

@@ -303,7 +303,7 @@ def print_preview(options: GlobalOptions, job: Job, shown: "list[Preview]") -> N
 def print_report(
     options: GlobalOptions, report: "RunReport", *, more: "dict[str, object] | None" = None
 ) -> None:
-    """What became of the asks, and what to run next; ends with the report's exit code. `more` joins the JSON document."""
+    """What became of the asks. `more` joins the JSON document."""
     if options.json:
         print_json({**report.as_json(), **(more or {})})
     else:
@@ -338,9 +338,14 @@ def print_report(
             f"{'' if report.cost is None else f'cost {report.cost:.2f}; '}the graph holds {report.nodes.get('Sensor', 0)} sensors, {report.edges.get('RELEVANT_TO', 0)} relevance edges, "
             f"{report.nodes.get('Passage', 0)} passages"
         )
-    if report.stopped:
-        hint(options, f"stopped: {report.stopped}; run the same command again to go on")
+
+
+def end_with(options: GlobalOptions, *reports: "RunReport") -> None:
+    """Say what to run next; ends with the worst exit code of the runs of this command."""
+    stopped = [report.stopped for report in reports if report.stopped]
+    if stopped:
+        hint(options, f"stopped: {stopped[0]}; run the same command again to go on")
     else:
         hint_next(options, "export DIR", "status")
-    if report.exit_code:
-        raise typer.Exit(report.exit_code)
+    if code := max(report.exit_code for report in reports):
+        raise typer.Exit(code)

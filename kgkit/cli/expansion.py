@@ -22,6 +22,7 @@ from kgkit.cli.asking import (
     Shown,
     announce,
     cost_of,
+    end_with,
     open_job,
     print_plan,
     print_preview,
@@ -174,6 +175,7 @@ def expand(
                 on_rejects=tally.rejects,
             )
     print_report(options, report)
+    end_with(options, report)
 
 
 def extend(
@@ -250,18 +252,17 @@ def extend(
             )
             if feed_back and not report.stopped:
                 fed = _feed_back(job, tally, most=feed_back, budget=budget)
-    if fed is None:
-        print_report(options, report)
-    elif options.json:
+    more: dict[str, object] = {}
+    if fed and options.json:
         expanded = None if fed.expanded is None else fed.expanded.as_json()
-        more: dict[str, object] = {"feed_back": fed.found.as_json(), "expand": expanded}
-        print_report(options, report, more=more)
-    else:
-        print_report(options, report, more={})
+        more = {"feed_back": fed.found.as_json(), "expand": expanded}
+    print_report(options, report, more=more)
+    if fed and not options.json:
         new = [f"{asset}: {', '.join(names)}" for asset, names in fed.found.new.items()]
         say(f"fed back to Phase I: {'; '.join(new) or 'nothing new'}")
         if fed.expanded:
             print_report(options, fed.expanded)
+    end_with(options, report, *([fed.expanded] if fed and fed.expanded else []))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

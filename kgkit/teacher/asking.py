@@ -115,6 +115,7 @@ class Asker:
         self._outage: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "Asker":
+        self.budget.open()
         self._watcher = asyncio.create_task(self._watch())
         return self
 

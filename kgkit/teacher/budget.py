@@ -110,6 +110,10 @@ class Budget:
             self.spent += Amount(calls=1)
         self._wake()
 
+    def open(self) -> None:
+        """A run begins to spend; an earlier one of the same command may have closed."""
+        self._closed = False
+
     def close(self) -> None:
         """Nothing more is reserved: whoever waits gets None."""
         self._closed = True

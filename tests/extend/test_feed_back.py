@@ -4,8 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from kgkit import derive, replay, runs
+from kgkit.cli.asking import end_with
+from kgkit.cli.session import GlobalOptions
 from kgkit.derive import Derivation
 from kgkit.expand.scope import Options
 from kgkit.extend.options import ExtendOptions
@@ -54,6 +57,33 @@ def said(derivation: Derivation, type_: str) -> set[str]:
         f"MATCH (a:Asset)-[r:{type_}]->(b) WHERE a.id = 'mixer' AND r.origin = 'teacher' RETURN b.name"
     ).rows
     return {str(name) for (name,) in rows}
+
+
+def test_each_run_of_one_budget_counts_its_own_calls(plant: Derivation) -> None:
+    teacher, budget = EntityTeacher(), Budget()
+    scopes = list(runs.scopes_for(plant, ["mixer"], Options(), all_assets=False).values())
+    shared: dict[str, Any] = {"teacher": teacher, "budget": budget, "on_event": lambda _: None}
+    entities = ExtendOptions(kinds=("entities",))
+    first = runs.extend_assets(plant, scopes, options=entities, **shared)
+    found = runs.feed_back(plant, scopes, most=2)
+    second = runs.expand_assets(plant, found.scopes, **shared)
+    assert first.calls > 0
+    assert second.calls > 0
+    assert first.calls + second.calls == len(teacher.calls) == budget.spent.calls
+
+
+def test_the_worst_of_two_runs_is_the_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    options = GlobalOptions(
+        workspace=None, store=None, teacher=None, json=False, verbose=False, quiet=False
+    )
+    fine = runs.RunReport(teacher="t", assets=[])
+    short = runs.RunReport(teacher="t", assets=[], stopped="budget")
+    for reports in ((fine, short), (short, fine)):
+        with pytest.raises(typer.Exit) as ended:
+            end_with(options, *reports)
+        assert ended.value.exit_code == 5
+        assert "stopped: budget" in capsys.readouterr().err
+    end_with(options, fine, fine)
 
 
 def test_new_names_become_the_assets_own_and_are_asked_about(plant: Derivation) -> None:
