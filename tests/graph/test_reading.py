@@ -54,6 +54,7 @@ def test_the_stages_see_the_source_rows_alone(pump_and_hidden: GraphStore):
         reading.FailureMode(
             id="brd",
             name="Breakdown",
+            origin="table",
             description="Serious damage",
             examples=("cracked shaft",),
             causes=(),
