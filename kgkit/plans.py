@@ -23,6 +23,11 @@ from kgkit.teacher.protocol import Teacher
 from kgkit.teacher.reference import NAME as REFERENCE
 from kgkit.withdrawn import Said
 
+_RESTS_ON: Mapping[Kind, Kind] = {
+    "raft": "qa",
+    "entity-centric": "entities",
+    "interaction-centric": "entities",
+}
 LISTED = 1_000
 """Asks to send that a plan names, of each stage."""
 
@@ -118,12 +123,24 @@ def _to_come(
     sums = PlannedStage()
     if kind in TO_COME:
         budget = Budget()
+        base = stage_of(_RESTS_ON[kind], scope, teacher, options)
+        ended = _rejected(derivation, base, scope)
         for like, count in TO_COME[kind](derivation.graph, scope, teacher, options):
+            if like.subject.parent in ended:
+                continue
             most = budget.expected(like)
             sums.to_come += count
             sums.tokens_in += most.tokens_in * count
             sums.tokens_out += most.tokens_out * count
     return sums
+
+
+def _rejected(derivation: Derivation, stage: Stage, scope: Scope) -> set[str | None]:
+    """The documents whose reply to this stage was rejected for good: nothing is to come of them."""
+    outcomes = derivation.ledger.outcomes(asset=scope.asset)
+    ended = {one.id for one in outcomes if one.status == "rejected"}
+    asks, _ = open_asks(stage, derivation.graph)
+    return {ask.subject.parent for ask in asks if ask.id in ended}
 
 
 def _planned(

@@ -15,6 +15,7 @@ from kgkit.expand.scope import Options
 from kgkit.extend.options import ExtendOptions
 from kgkit.graph.dump import dump_lines, dump_sha256
 from kgkit.graph.open import open_store
+from kgkit.records import Ask
 from kgkit.settings import Settings
 from kgkit.splits import read_split
 from kgkit.stages import open_asks
@@ -168,3 +169,20 @@ def test_the_plan_counts_what_the_entities_will_lead_to(expanded: Expanded) -> N
     report = extend(derivation, EntityTeacher(), pairs=None)
     asked = {kind: counts.planned for kind, counts in report.stages.items()}
     assert planned(None) == {kind: (count, 0) for kind, count in asked.items()}
+
+
+def test_nothing_is_to_come_of_a_document_whose_entities_were_rejected(expanded: Expanded) -> None:
+    class Silent(EntityTeacher):
+        def _text(self, ask: Ask, draw: int) -> str:
+            silent = ask.stage == "entities" and draw % 2
+            return "" if silent else super()._text(ask, draw)
+
+    derivation = expanded("w")
+    scopes = list(runs.scopes_for(derivation, [], Options(), all_assets=True).values())
+    report = extend(derivation, Silent(), pairs=2)
+    options = ExtendOptions(kinds=KINDS, pairs_per_document=2)
+    planned = plans.plan_extension(derivation, scopes, options=options, teacher=Silent())
+    assert report.stages["entities"].rejected["empty"] > 0
+    assert {kind: (stage.asks, stage.to_come) for kind, stage in planned.items()} == {
+        kind: (counts.planned, 0) for kind, counts in report.stages.items()
+    }
