@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kgkit import derive, runs
+from kgkit import derive, replay, runs
 from kgkit.derive import Derivation
 from kgkit.expand.scope import Options
 from kgkit.graph.dump import dump_lines, dump_sha256
@@ -225,7 +225,7 @@ def test_a_load_that_was_cut_off_and_taken_back_leaves_nothing(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(derive.replay, "everything", dies)
+        patched.setattr(replay, "everything", dies)
         with pytest.raises(KeyboardInterrupt):
             derive.bring_up_to_date(derivation)
     assert dump_sha256(derivation.graph) != before

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kgkit import derive, plans, runs, withdrawn
+from kgkit import derive, plans, replay, runs, withdrawn
 from kgkit.corpora.kinds import CORPUS_OF
 from kgkit.derive import Derivation
 from kgkit.expand.scope import Options
@@ -15,6 +15,7 @@ from kgkit.extend.options import KINDS, ExtendOptions
 from kgkit.graph.dump import dump_lines, dump_sha256
 from kgkit.settings import Settings
 from kgkit.stages import SECOND_TRY
+from kgkit.teacher.budget import Budget
 from kgkit.teacher.protocol import Teacher
 from tests.conftest import Open
 from tests.every_kind import PUMP, EveryKindTeacher, expand, extend, load, load_plant
@@ -124,8 +125,8 @@ def test_an_edited_cell_touches_what_rests_on_it_and_nothing_else(
     assert withdrawn.of(derivation.ledger, ["pump", "fan"]) == []
     assert list(dump_lines(derivation.graph)) == list(dump_lines(anew.graph))
     assert known.keys() <= asked(derivation, first_tries=False).keys()
-    assert len(derivation.ledger.replies(row["ask"] for row in gone.values())) == len(
-        {row["ask"] for row in gone.values()}
+    assert len(derivation.ledger.replies(str(row["ask"]) for row in gone.values())) == len(
+        {str(row["ask"]) for row in gone.values()}
     )
 
     derivation.graph.close()
@@ -182,9 +183,7 @@ def test_fewer_pairs_withdraw_the_interactions_beyond(tmp_path: Path, open_works
     there = {
         id_ for id_, row in passages(derivation).items() if row["kind"] == "entity_interaction"
     }
-    runs.extend_assets(
-        derivation, scopes, budget=plans.Budget(), on_event=lambda _: None, **arguments
-    )
+    runs.extend_assets(derivation, scopes, budget=Budget(), on_event=lambda _: None, **arguments)
     assert plan.to_withdraw.keys() == there - passages(derivation).keys() != set()
 
 
@@ -240,7 +239,7 @@ def test_a_cut_off_update_is_finished_and_counts_as_one(
 
     edited = matrix_file(tmp_path / "tables", EDITED, "pump.csv")
     with monkeypatch.context() as patched:
-        patched.setattr(derive.replay, "everything", dies)
+        patched.setattr(replay, "everything", dies)
         with pytest.raises(KeyboardInterrupt):
             load(derivation, edited)
     derive.bring_up_to_date(derivation)

@@ -70,7 +70,7 @@ def test_every_planned_ask_has_one_end_and_every_reject_a_reason(walk: Walk) -> 
 
 def test_the_counts_are_those_of_the_passages(walk: Walk, open_workspace: Open) -> None:
     kinds = Counter(
-        kind
+        str(kind)
         for (kind,) in open_workspace(walk.work).graph.query("MATCH (p:Passage) RETURN p.kind").rows
     )
     done = {name: counts["done"] for name, counts in walk.report["stages"].items()}
