@@ -6,7 +6,7 @@ passage for each usable pair, derived from both. Pairs that are not usable are d
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -17,6 +17,7 @@ from kgkit.extend import checks
 from kgkit.extend.documents import Document, documents_of
 from kgkit.graph import written
 from kgkit.graph.store import GraphStore
+from kgkit.names import plain
 from kgkit.records import Ask, Edge, EdgeKey, Node, NodeKey, Reply, Subgraph
 from kgkit.stages import BadReply, Profile, RejectReason, Settled, make_ask, union
 
@@ -94,17 +95,23 @@ class AskAndAnswer:
         return union(made)
 
     def settle(self, accepted: list[tuple[Ask, Subgraph]]) -> Settled:
-        """All summaries and pairs; a pair that repeats one of an earlier document is dropped, a summary rejects its ask."""
+        """All summaries and pairs; a pair that repeats one of an earlier document is dropped, a summary rejects its ask.
+
+        So is a pair whose question an earlier document answers otherwise, while its document keeps three pairs.
+        """
         dropped: Counter[str] = Counter()
         rejected: dict[str, RejectReason] = {}
         seen: set[bytes] = set()
+        answered: set[str] = set()
         kept: list[Subgraph] = []
         for ask, subgraph in accepted:
             fresh = [node for node in subgraph.nodes if _mark(node) not in seen]
             if not fresh or fresh[0] is not subgraph.nodes[0]:
                 rejected[ask.id] = "duplicate"
                 continue
+            fresh = _not_answered_otherwise(fresh, answered)
             seen.update(map(_mark, fresh))
+            answered.update(map(_asked, fresh[1:]))
             dropped.update(self._dropped[ask.id])
             dropped["duplicate"] += len(subgraph.nodes) - len(fresh)
             kept.append(_only(fresh, subgraph.edges))
@@ -171,6 +178,19 @@ def _line(text: str) -> str:
 def _mark(node: Node) -> bytes:
     said = node.properties
     return fingerprint(f"{said['kind']}: {said['question']} {said['text']}")
+
+
+def _not_answered_otherwise(nodes: list[Node], answered: Container[str]) -> list[Node]:
+    """A summary and pairs without questions that are answered already, the last ones first, while FEWEST pairs are left."""
+    spare = max(0, len(nodes) - 1 - FEWEST)
+    again = [node for node in reversed(nodes[1:]) if _asked(node) in answered]
+    gone = {node.key for node in again[:spare]}
+    return [node for node in nodes if node.key not in gone]
+
+
+def _asked(node: Node) -> str:
+    """The question of a pair, but for case and punctuation; a number counts."""
+    return " ".join(re.findall(r"\w+", plain(str(node.properties["question"]))))
 
 
 def _only(nodes: list[Node], edges: tuple[Edge, ...]) -> Subgraph:

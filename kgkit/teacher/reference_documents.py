@@ -250,6 +250,7 @@ def _pairs(topic: _Topic, *, spoken: bool = False) -> list[tuple[str, str]]:
 
 
 def _of_both(topic: _Topic, *, spoken: bool) -> list[tuple[str, str]]:
+    """A question names the sensor wherever its answer depends on it: other documents of the asset have other sensors."""
     asset, sensor, mode = topic.name, topic.sensor, topic.mode_name
     verb, word = ("helps", "Yes") if topic.helps else ("does not help", "No")
     count = len(topic.yes) + bool(topic.helps)
@@ -260,7 +261,7 @@ def _of_both(topic: _Topic, *, spoken: bool) -> list[tuple[str, str]]:
             f"{word}, according to the loaded tables {said}" if spoken else f"{word}, {said}",
         ),
         (
-            f"Which other parameters of the {asset} respond to {mode}?",
+            f"{'Besides' if topic.helps else 'Instead of'} {sensor}, which parameters of the {asset} respond to {mode}?",
             f"Other parameters that respond to {mode} are {listed(topic.yes)}."
             if len(topic.yes) > 1
             else f"The other parameter that responds to {mode} is {topic.yes[0]}."

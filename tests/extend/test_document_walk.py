@@ -53,6 +53,15 @@ def test_every_kind_is_there_and_nothing_is_lost(extended: tuple[Path, Any]) -> 
     assert all(one["question"] for kind in ("qa", "raft") for one in made[kind])
 
 
+def test_no_question_about_an_asset_has_two_answers(extended: tuple[Path, Any]) -> None:
+    answers: dict[str, set[str]] = {}
+    for one in passages(extended[0])["qa"]:
+        answers.setdefault(one["question"], set()).add(one["text"])
+    assert {question for question, given in answers.items() if len(given) > 1} == set()
+    assert any(question.startswith("Besides ") for question in answers)
+    assert any(question.startswith("Instead of ") for question in answers)
+
+
 def test_the_four_styles_share_no_sentence(extended: tuple[Path, Any]) -> None:
     made = passages(extended[0])
     said = [

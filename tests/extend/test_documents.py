@@ -9,7 +9,7 @@ from kgkit.extend import checks, raft
 from kgkit.extend.qa import AskAndAnswer, _from_lines
 from kgkit.extend.raft import AnswerWithEvidence, Pair
 from kgkit.graph.reading import StoredPassage
-from kgkit.records import Subgraph
+from kgkit.records import Ask, Subgraph
 from kgkit.stages import BadReply
 from kgkit.teacher.facts import Facts
 from kgkit.teacher.reference import ReferenceTeacher
@@ -183,6 +183,41 @@ def test_a_reply_of_another_shape_is_rejected(text: str) -> None:
     with pytest.raises(BadReply) as caught:
         stage.parse(ask("qa", structured=True), reply(text))
     assert caught.value.reason == "wrong shape"
+
+
+@pytest.mark.parametrize(("more", "left"), [(0, 3), (1, 3), (2, 3)])
+def test_a_question_answered_otherwise_before_is_dropped_while_three_pairs_are_left(
+    more: int, left: int
+) -> None:
+    stage = AskAndAnswer(SCOPE, NOBODY)
+    stage._documents = {"d": document()}
+    first, second = (ask("qa", structured=True, user=user) for user in ("one", "two"))
+    new = [
+        (
+            "How high is the number of frequencies of the pump?",
+            "It rises at 4 bearing frequencies.",
+        ),
+        ("What wears in a bearing of the pump?", "A spalled element causes impacts."),
+    ][:more]
+    again = [
+        (one.lower().replace("?", " ?"), f"{two[:-1]}, so the amplitude rises.")
+        for one, two in PAIRS
+    ]
+
+    def parsed(asked: Ask, pairs: list[tuple[str, str]], summary: str) -> tuple[Ask, Subgraph]:
+        listed = [{"question": one, "answer": two} for one, two in pairs]
+        said = json.dumps({"summary": summary, "pairs": listed})
+        return asked, stage.parse(asked, reply(said))
+
+    settled = stage.settle(
+        [
+            parsed(first, PAIRS, SUMMARY),
+            parsed(second, [*again, *new], SUMMARY.replace("since each", "for every")),
+        ]
+    )
+    told = [node.properties["question"] for node in settled.subgraph.nodes[5:]]
+    assert told == [question for question, _ in [*again[: left - more], *new]]
+    assert settled.dropped == ({"duplicate": more} if more else {})
 
 
 def test_what_an_earlier_document_said_is_dropped_and_a_repeated_summary_rejects_its_ask() -> None:
