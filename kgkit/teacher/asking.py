@@ -119,8 +119,9 @@ class Asker:
         self._watcher = asyncio.create_task(self._watch())
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        self._end("interrupted")
+    async def __aexit__(self, problem: type[BaseException] | None, *_: object) -> None:
+        # Nothing is cut short where the block came to its end and no call is on its way: no event.
+        self._end("interrupted", said=problem is not None or bool(self._open))
         self._stop_pulling()
         if self._open:
             await asyncio.wait(self._open.values())
@@ -374,7 +375,11 @@ class Asker:
     # --- ending -----------------------------------------------------------------------------------
 
     def _end(
-        self, how: Literal["interrupted", "failed"], error: BaseException | None = None
+        self,
+        how: Literal["interrupted", "failed"],
+        error: BaseException | None = None,
+        *,
+        said: bool = True,
     ) -> None:
         if self.ended:
             return
@@ -387,7 +392,8 @@ class Asker:
             self._stop_pulling()
         drain_s = self._policy.drain_s if how == "interrupted" else 0.0
         asyncio.get_running_loop().call_later(self._clock.real_s(drain_s), self._cut_off)
-        self._on_event(Event(kind="stopped", reason=how))
+        if said:
+            self._on_event(Event(kind="stopped", reason=how))
 
     def _stop_pulling(self) -> None:
         for puller in self._pullers:

@@ -42,7 +42,7 @@ def test_every_ask_is_answered_and_recorded_and_never_asked_again(ledger):
     again, _ = collect(second, ledger, asks, on_event=events.append)
     assert [(ask, make_reply(ask)) for ask in asks] == again
     assert second.calls == []
-    assert {event.kind for event in events} == {"cached", "stopped"}
+    assert {event.kind for event in events} == {"cached"}
 
 
 def test_exactly_the_changed_asks_are_asked_again(ledger):
