@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
-from kgkit.cli.output import hint, print_json, print_table, reasons, say
+from kgkit.cli.output import command_line, hint, print_json, print_table, reasons, say
 from kgkit.cli.session import SEE_ALSO, GlobalOptions, options_of, reading
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _export_review(options: GlobalOptions, folder: Path) -> None:
         print_json({"file": str(path), "rows": counts})
         return
     print_table(["sheet", "rows"], list(counts.items()))
-    hint(options, f"fill in {path}, then: kgkit load {path}")
+    hint(options, f"fill in {path}, then: {command_line(options, f'load {path}')}")
 
 
 def _print(written: "Export") -> None:

@@ -6,11 +6,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kgkit.cli.output import cell_text, counted, hint, print_json, print_table, reasons, say
+from kgkit.cli.output import (
+    cell_text,
+    counted,
+    hint,
+    listed,
+    print_json,
+    print_table,
+    reasons,
+    say,
+)
 from kgkit.cli.session import SEE_ALSO, find_workspace, options_of, reading, writing
 
 if TYPE_CHECKING:
     from kgkit.corpora.cells import Link
+    from kgkit.corpora.status import AssetStatus
+
+_NAMED = 8
+"""Assets that a line of the status names; --json lists all."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -101,17 +114,7 @@ def status(context: typer.Context) -> None:
         ["table", "layout", "role"],
         [(t.name, t.layout or t.found, t.role) for t in found.tables],
     )
-    print_table(
-        ["asset", "side", "failure modes", "sensors", "passages"],
-        [
-            (a.id, a.side, a.failure_modes, a.sensors, a.passages)
-            for a in found.assets
-            if a.sensors or a.passages
-        ],
-    )
-    others = [a.id for a in found.assets if not (a.sensors or a.passages)]
-    if others:
-        say(f"without sensors so far: {', '.join(others)}")
+    _say_assets(found.assets)
     print_table(
         [
             "stage",
@@ -144,6 +147,31 @@ def status(context: typer.Context) -> None:
             f"{len(found.review)} pairs of sensor names look alike and were kept apart; are they the same?"
         )
         print_table(["name", "name", "alike (0-100)"], found.review[:20])
+
+
+def _say_assets(assets: "list[AssetStatus]") -> None:
+    """How far the assets are that may be asked about; by name alone those without sensors and those held out."""
+    open_ = [a for a in assets if a.side != "held_out"]
+    print_table(
+        ["asset", "side", "failure modes", "sensors", "passages"],
+        [
+            (a.id, a.side, a.failure_modes, a.sensors, a.passages)
+            for a in open_
+            if a.sensors or a.passages
+        ],
+    )
+    if others := [a.id for a in open_ if not (a.sensors or a.passages)]:
+        say(f"without sensors so far: {listed(others, most=_NAMED)}")
+    held_out = sorted(
+        (a for a in assets if a.side == "held_out"),
+        key=lambda a: (-a.sensors, -a.failure_modes, a.id),
+    )
+    if held_out:
+        shown = [
+            f"{a.id} ({counted(a.failure_modes, 'failure mode')}, {counted(a.sensors, 'sensor')})"
+            for a in held_out
+        ]
+        say(f"held out: {listed(shown, most=_NAMED)}")
 
 
 def trace(

@@ -50,13 +50,23 @@ def say(line: str) -> None:
 
 def hint_next(options: GlobalOptions, *commands: str) -> None:
     """What to run next, with the workspace that was named."""
-    where = f" --workspace {options.workspace}" if options.workspace else ""
-    hint(options, "next: " + ", or ".join(f"kgkit {command}{where}" for command in commands))
+    hint(options, "next: " + ", or ".join(command_line(options, command) for command in commands))
+
+
+def command_line(options: GlobalOptions, command: str) -> str:
+    """`kgkit COMMAND`, with the workspace that was named."""
+    return f"kgkit {command}" + (f" --workspace {options.workspace}" if options.workspace else "")
 
 
 def counted(count: int, thing: str) -> str:
     """`1 row`, `2 rows`."""
     return f"{count} {thing}{'' if count == 1 else 's'}"
+
+
+def listed(names: Sequence[str], *, most: int) -> str:
+    """`fan, pump and 3 more (--json lists all)`: the first `most` of the names."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more (--json lists all)" if more > 0 else "")
 
 
 def reasons(counts: Mapping[str, int]) -> str:
@@ -70,14 +80,14 @@ def say_changes(options: GlobalOptions, changes: "Changes | None") -> None:
         counts = Counter(one.kind for one in changes.withdrawn)
         hint(
             options,
-            f"withdrawn, because nothing says it any more or an expert rejects it: {reasons(counts)}; `kgkit plan expand` and `kgkit plan extend` "
-            "name it and what would be asked instead",
+            f"withdrawn, as nothing says it any more or an expert rejects it: {reasons(counts)}; "
+            "see `kgkit plan expand`, `kgkit plan extend`",
         )
     if changes is not None and changes.missing:
         hint(
             options,
-            f"{changes.missing} asks of earlier expansions have no reply yet: a cell, a prompt or the split changed, and "
-            "what rested on it is withdrawn, or a run stopped before them; `kgkit expand` asks them",
+            f"{changes.missing} asks of earlier expansions have no reply yet: a cell, a prompt or the split changed, "
+            "or a run stopped before them; `kgkit expand` asks them",
         )
 
 

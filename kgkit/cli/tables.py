@@ -18,7 +18,8 @@ from kgkit.cli.output import (
 from kgkit.cli.session import SEE_ALSO, GlobalOptions, find_workspace, options_of, writing
 
 if TYPE_CHECKING:
-    from kgkit.tables import TableReading
+    from kgkit.derive import Changes
+    from kgkit.tables import SheetReading, TableReading
 
 Layout = Annotated[
     str | None, typer.Option(help="Say which layout the tables have; else it is detected.")
@@ -100,7 +101,6 @@ def load(
             # Before the graph: a load that is cut off in between writes them again.
             _write_rejects(rejects_file, derive.read_workspace_tables(derivation.workspace))
         changes = derive.bring_up_to_date(derivation)
-        say_changes(options, changes)
         counts = graph_reading.counts(derivation.graph)
         example = derive.example_asset(derivation)
     rejects = [reject for one in read_again for reject in one.rejects]
@@ -112,7 +112,7 @@ def load(
         "nodes": dict(counts.nodes),
         "edges": dict(counts.edges),
     }
-    _print_load(options, document, read_again, example=example)
+    _print_load(options, document, read_again, changes=changes, example=example)
     if any(reject.severity == "error" for reject in rejects):
         raise typer.Exit(3)
 
@@ -173,16 +173,19 @@ def _print_load(
     document: dict[str, object],
     readings: "list[TableReading]",
     *,
+    changes: "Changes | None",
     example: str,
 ) -> None:
     if options.json:
         print_json(document)
+        say_changes(options, changes)
         return
     _print_sheets(options, readings)
     nodes, edges = document["nodes"], document["edges"]
     if isinstance(nodes, dict) and isinstance(edges, dict):
         held = ", ".join(f"{name} {count}" for name, count in nodes.items() if count)
         say(f"graph: {sum(nodes.values())} nodes, {sum(edges.values())} edges\n  {held}".rstrip())
+    say_changes(options, changes)
     _say_rejects(options, readings)
     if example:
         hint_next(options, f"plan expand --asset {example}", f"expand --asset {example}")
@@ -192,6 +195,22 @@ def _print_sheets(options: GlobalOptions, readings: "list[TableReading]") -> Non
     from kgkit.tables.lint import nothing_loaded
 
     sheets = [sheet for reading in readings for sheet in reading.sheets]
+    _print_layouts(sheets)
+    for s in sheets:
+        where = f"{s.file}#{s.sheet.name}" if s.sheet.name else s.file
+        if not s.layout:
+            hint(options, f"{where} left out: {s.why}")
+        elif s.unread:
+            hint(options, f"{where}: columns not read: {', '.join(s.unread)}")
+        if nothing := nothing_loaded(s):
+            typer.echo(f"warning: {where}: {nothing}", err=True)
+    tiers = sorted({r for s in sheets for r in s.counts.skipped if r.startswith("tier ")})
+    if tiers:
+        hint(options, f"rows of {', '.join(tiers)} are left out; `--{tiers[0]}` loads them")
+
+
+def _print_layouts(sheets: "list[SheetReading]") -> None:
+    """The layout found for each sheet, and what becomes of its rows."""
     if sheets:
         print_table(
             ["file", "sheet", "layout", "rows", "loaded", "rejected", "skipped"],
@@ -208,17 +227,6 @@ def _print_sheets(options: GlobalOptions, readings: "list[TableReading]") -> Non
                 for s in sheets
             ],
         )
-    for s in sheets:
-        where = f"{s.file}#{s.sheet.name}" if s.sheet.name else s.file
-        if not s.layout:
-            hint(options, f"{where} left out: {s.why}")
-        elif s.unread:
-            hint(options, f"{where}: columns not read: {', '.join(s.unread)}")
-        if nothing := nothing_loaded(s):
-            typer.echo(f"warning: {where}: {nothing}", err=True)
-    tiers = sorted({r for s in sheets for r in s.counts.skipped if r.startswith("tier ")})
-    if tiers:
-        hint(options, f"rows of {', '.join(tiers)} are left out; `--{tiers[0]}` loads them")
 
 
 def _say_rejects(options: GlobalOptions, readings: "list[TableReading]") -> None:
@@ -237,14 +245,14 @@ def lint(
     layout: Layout = None,
     sheet: Sheet = None,
 ) -> None:
-    """Read tables and say what looks wrong; nothing is written.
+    """Read tables and say which layout each has and what looks wrong; nothing is written.
 
     Example: kgkit lint fmea.xlsx
     """
-    from kgkit.tables import lint as lint_tables
+    from kgkit.tables import read_and_lint
 
     options = options_of(context)
-    findings = lint_tables(paths, layout=layout, sheet=sheet)
+    read, findings = read_and_lint(paths, layout=layout, sheet=sheet)
     if options.json:
         rows = [
             {
@@ -257,8 +265,9 @@ def lint(
             }
             for finding in findings
         ]
-        print_json({"findings": rows})
+        print_json({"files": _files([read])["files"], "findings": rows})
     else:
+        _print_layouts(list(read.sheets))
         for finding in findings:
             say(f"{finding.severity}: {finding}")
         hint(options, counted(len(findings), "finding"))

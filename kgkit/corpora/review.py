@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kgkit.errors import KgkitError, UsageError
 from kgkit.graph.store import GraphStore
-from kgkit.tables.review import KEYS, WORDS
+from kgkit.tables.review import HOW_TO, KEYS, WORDS
 
 if TYPE_CHECKING:
     import xlsxwriter
@@ -109,7 +109,7 @@ def write_review(folder: Path, *, graph: GraphStore) -> dict[str, int]:
 
 
 def _write_how_to(book: "xlsxwriter.Workbook") -> None:
-    sheet = book.add_worksheet("how to fill in")
+    sheet = book.add_worksheet(HOW_TO)
     sheet.set_column(0, 0, 110)
     wrapped, bold = book.add_format({"text_wrap": True}), book.add_format({"bold": True})
     for number, line in enumerate(_HOW_TO):

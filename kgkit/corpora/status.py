@@ -7,14 +7,14 @@ from pathlib import Path
 from kgkit.graph import reading
 from kgkit.graph.store import GraphStore
 from kgkit.names import near_matches
-from kgkit.splits import Split
+from kgkit.splits import Side, Split
 from kgkit.teacher.ledger import Ledger, StageTotals
 from kgkit.workspace import LoadedTable, Workspace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssetStatus:
-    """How far one asset is."""
+    """How far one asset is. What tables for evaluation say counts for a held-out asset alone."""
 
     id: str
     name: str
@@ -60,16 +60,11 @@ class Status:
 
 def status(workspace: Workspace, *, graph: GraphStore, ledger: Ledger, split: Split) -> Status:
     """Read everything `Status` says."""
-    sensors = _counts(
-        graph,
-        "MATCH (a:Asset)-[r:MONITORED_BY]->(:Sensor) WHERE r.role = 'source' RETURN a.id, count(r)",
-    )
-    modes = _counts(
-        graph,
-        "MATCH (a:Asset)-[r:EXPERIENCES]->(:FailureMode) WHERE r.role = 'source' RETURN a.id, count(r)",
-    )
+    sensors = _links(graph, "(a:Asset)-[r:MONITORED_BY]->(:Sensor)")
+    modes = _links(graph, "(a:Asset)-[r:EXPERIENCES]->(:FailureMode)")
     passages = _counts(graph, "MATCH (p:Passage) RETURN p.asset, count(p)")
     names = graph.query("MATCH (s:Sensor) WHERE s.role = 'source' RETURN s.name").rows
+    rows = [(row, split.side(row.name)) for row in reading.assets(graph, role=None)]
     return Status(
         workspace=workspace.root,
         store=graph.uri,
@@ -79,19 +74,30 @@ def status(workspace: Workspace, *, graph: GraphStore, ledger: Ledger, split: Sp
             AssetStatus(
                 id=row.id,
                 name=row.name,
-                side=split.side(row.name),
+                side=side,
                 family=row.family,
-                failure_modes=modes.get(row.id, 0),
-                sensors=sensors.get(row.id, 0),
+                failure_modes=_of(modes, row.id, side),
+                sensors=_of(sensors, row.id, side),
                 passages=passages.get(row.id, 0),
             )
-            for row in reading.assets(graph, role=None)
+            for row, side in rows
         ],
         stages=ledger.counts(),
         corpora=_counts(graph, "MATCH (p:Passage) RETURN p.kind, count(p)"),
         review=near_matches(str(name) for (name,) in names),
         unfinished_runs=sum(run.finished is None for run in ledger.runs()),
     )
+
+
+def _links(graph: GraphStore, pattern: str) -> dict[tuple[str, str], int]:
+    """How many edges of `pattern` each asset has, by (asset, role)."""
+    rows = graph.query(f"MATCH {pattern} RETURN a.id, r.role, count(r)").rows
+    return {(str(asset), str(role)): int(str(count)) for asset, role, count in rows}
+
+
+def _of(links: Mapping[tuple[str, str], int], asset: str, side: Side) -> int:
+    roles = ("source", "evaluation") if side == "held_out" else ("source",)
+    return sum(links.get((asset, role), 0) for role in roles)
 
 
 def _counts(graph: GraphStore, cypher: str) -> dict[str, int]:

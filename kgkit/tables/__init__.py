@@ -1,6 +1,6 @@
 """Tables -> rows: files of any common kind become TableRow records with the address of every cell."""
 
-from kgkit.tables.lint import Finding, lint, lint_reading
+from kgkit.tables.lint import Finding, lint, lint_reading, read_and_lint
 from kgkit.tables.reading import (
     DEFAULT_TIERS,
     FileReading,
@@ -22,6 +22,7 @@ __all__ = [
     "expand_paths",
     "lint",
     "lint_reading",
+    "read_and_lint",
     "read_tables",
     "starter_paths",
 ]

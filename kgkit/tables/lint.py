@@ -11,6 +11,7 @@ from kgkit.names import asset_id, failure_mode_id, near_matches, sensor_id, slug
 from kgkit.records import Cell, Role, TableRow, column_letters
 from kgkit.tables.layouts import heading_form, read_layouts
 from kgkit.tables.reading import DEFAULT_TIERS, FileReading, TableReading, expand_paths, read_tables
+from kgkit.tables.review import LAYOUT
 from kgkit.tables.rows import SheetReading
 
 _NAMED = {
@@ -56,7 +57,19 @@ def lint(
     sheet: str | None = None,
     tiers: frozenset[str] | None = DEFAULT_TIERS,
 ) -> list[Finding]:
-    """Everything worth saying about the tables, by file, sheet, row and column.
+    """The findings of `read_and_lint`."""
+    return read_and_lint(paths, layout=layout, role=role, sheet=sheet, tiers=tiers)[1]
+
+
+def read_and_lint(
+    paths: Iterable[Path],
+    *,
+    layout: str | None = None,
+    role: Role | None = None,
+    sheet: str | None = None,
+    tiers: frozenset[str] | None = DEFAULT_TIERS,
+) -> tuple[TableReading, list[Finding]]:
+    """The tables that can be read, and everything worth saying about them, by file, sheet, row and column.
 
     A file that cannot be read at all is one finding. Raises UsageError for a path that is not there.
     """
@@ -74,7 +87,8 @@ def lint(
             )
         else:
             files += one.files
-    return [*unreadable, *lint_reading(TableReading(files=tuple(files)))]
+    reading = TableReading(files=tuple(files))
+    return reading, [*unreadable, *lint_reading(reading)]
 
 
 def lint_reading(reading: TableReading) -> list[Finding]:
@@ -95,7 +109,8 @@ def _sheet(sheet: SheetReading) -> Iterator[Finding]:
         return
     for reject in sheet.rejects:
         yield _at(sheet, reject.row, reject.column, reject.severity, reject.reason)
-    for c, shown in sorted(match.others.items()):
+    others = {} if match.layout == LAYOUT else match.others
+    for c, shown in sorted(others.items()):
         if heading_form(shown) not in read_layouts().ignored:
             yield _at(
                 sheet,
@@ -113,9 +128,12 @@ def _sheet(sheet: SheetReading) -> Iterator[Finding]:
 
 
 def nothing_loaded(sheet: SheetReading) -> str:
-    """Why a sheet that follows a layout gives no row though none was rejected; empty if it gives one."""
+    """Why a sheet that follows a layout gives no row though none was rejected; empty if it gives one.
+
+    Empty for a sheet of a review as well: nothing to review, or nothing decided, is as it should be.
+    """
     counts = sheet.counts
-    if sheet.match is None or counts.loaded or counts.rejected:
+    if sheet.layout in ("", LAYOUT) or counts.loaded or counts.rejected:
         return ""
     if not counts.seen:
         return "no row below the headings: nothing is loaded"

@@ -13,6 +13,7 @@ from kgkit.tables.assets import SheetAsset, sheet_asset
 from kgkit.tables.detect import Match, detect
 from kgkit.tables.layouts import Layouts, read_layouts
 from kgkit.tables.read import SUFFIXES, TextFile, read_file
+from kgkit.tables.review import HOW_TO, LAYOUT
 from kgkit.tables.rows import Counts, Reject, SheetReading, left_out, read_sheet
 from kgkit.tables.sheet import Sheet
 
@@ -174,8 +175,11 @@ def _sheets(
     matches = _matches(text, layouts, layout=layout, wanted=wanted)
     nameless = [m for m in matches.values() if isinstance(m, Match) and _wants_asset(m)]
     readings = []
+    is_review = any(isinstance(m, Match) and m.layout == LAYOUT for m in matches.values())
     for number, sheet in enumerate(text.sheets):
         match = matches[number]
+        if is_review and sheet.name == HOW_TO:
+            continue
         if isinstance(match, str):
             reason = match.partition(":")[0]
             readings.append(

@@ -6,6 +6,8 @@ from typing import Literal, cast
 
 Verdict = Literal["accept", "reject", "edit"]
 LAYOUT = "review"
+HOW_TO = "how to fill in"
+"""The sheet of a review that explains it; it holds no table."""
 WORDS: tuple[Verdict, ...] = ("accept", "reject", "edit")
 KEYS = {
     "relevance": ("asset", "sensor", "sensor_name", "failure_mode", "failure_mode_name", "label"),

@@ -79,8 +79,13 @@ class SheetReading:
 
     @property
     def unread(self) -> tuple[str, ...]:
-        """The headings of the columns that mean nothing to the layout, remarks and provenance included."""
-        return tuple(shown for _, shown in sorted(self.match.others.items())) if self.match else ()
+        """The headings of the columns that mean nothing to the layout, remarks and provenance included.
+
+        None for a review: its other columns are there to be read by the expert.
+        """
+        if self.match is None or self.layout == review.LAYOUT:
+            return ()
+        return tuple(shown for _, shown in sorted(self.match.others.items()))
 
     def rows(self) -> Iterator[TableRow]:
         """The rows that loaded, in the order of the sheet, made anew at each call."""

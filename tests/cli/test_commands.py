@@ -93,3 +93,41 @@ def test_a_load_that_was_cut_off_writes_its_rejects_when_it_is_repeated(
     workspace.rejects.unlink()
     kgkit("load", path, workspace=workspace.root, code=3)
     assert "no failure_mode" in workspace.rejects.read_text()
+
+
+def test_held_out_assets_are_said_apart_with_what_they_have(starter: Path) -> None:
+    found = {one["id"]: one for one in kgkit("status", "--json", workspace=starter).json["assets"]}
+    compressor = found["compressor"]
+    assert compressor["sensors"] > 0
+    lines = kgkit("status", workspace=starter).out.splitlines()
+    (held_out,) = (line for line in lines if line.startswith("held out: "))
+    assert (
+        f"compressor ({compressor['failure_modes']} failure modes, {compressor['sensors']} sensors)"
+        in held_out
+    )
+    (without,) = (line for line in lines if line.startswith("without sensors so far: "))
+    assert "compressor" not in without
+    assert without.endswith("more (--json lists all)")
+    assert max(map(len, lines)) < 400
+
+
+def test_lint_says_which_layout_each_table_has(tmp_path: Path) -> None:
+    path = matrix_file(tmp_path)
+    workspace = tmp_path / "w"
+    assert "sensor-matrix" in kgkit("lint", path, workspace=workspace).out
+    found = kgkit("lint", path, "--json", workspace=workspace).json
+    assert found["findings"] == []
+    assert found["files"] == kgkit("load", path, "--json", workspace=workspace).json["files"]
+
+
+def test_a_review_is_loaded_as_its_hint_says_without_a_word_about_its_own_sheets(
+    starter: Path, tmp_path: Path
+) -> None:
+    kgkit("expand", "--asset", "fan", workspace=starter)
+    said = kgkit("export", tmp_path / "r", "--format", "review", workspace=starter).err
+    path = tmp_path / "r" / "review.xlsx"
+    assert said.endswith(f"then: kgkit load {path} --workspace {starter}\n")
+    assert [line for line in kgkit("lint", path, workspace=starter).out.splitlines() if ":" in line] == []  # fmt: skip
+    loaded = kgkit("load", path, workspace=starter)
+    assert loaded.err.startswith("next: ")
+    assert "how to fill in" not in loaded.out
