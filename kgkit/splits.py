@@ -79,7 +79,7 @@ class Split:
             raise UsageError(
                 f"{asset} is held out: family {self.family(asset)} of split {self.name} is kept for evaluation, "
                 f"so nothing may be generated about it. To change that, take another split "
-                f"(`kgkit load --split none`, or edit {content.path('corpora', 'splits.yaml')})"
+                f"(`kgkit load --split none`), or `kgkit content copy DIR`, edit DIR/corpora/splits.yaml, and set KGKIT_CONTENT=DIR"
             )
 
 

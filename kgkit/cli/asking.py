@@ -163,7 +163,7 @@ def print_plan(
         [
             "stage",
             "asks",
-            "in the ledger",
+            "in ledger",
             "to send",
             "more at most",
             "tokens in",
@@ -193,6 +193,8 @@ def print_plan(
 
 _LISTED = 10
 """Asks and withdrawn items that a plan lists on the terminal; --json lists up to a thousand."""
+_ID_SHOWN = 12
+"""Characters of an ask's id on the terminal; --json has it whole."""
 
 
 def _named(ask: "Ask") -> dict[str, object]:
@@ -234,8 +236,8 @@ def _print_changes(
         if items:
             say(f"{title}: {reasons(withdrawn.counts(items))}")
             print_table(
-                ["kind", "about", "ask (kept in the ledger)"],
-                [(one.kind, one.about, one.ask) for one in items[:_LISTED]],
+                ["kind", "about", "ask (kept)"],
+                [(one.kind, one.about, one.ask[:_ID_SHOWN]) for one in items[:_LISTED]],
             )
 
 
@@ -314,7 +316,7 @@ def print_report(
                 "done",
                 "from ledger",
                 "rejected",
-                "parts dropped",
+                "dropped",
                 "failed",
                 "to do",
             ],

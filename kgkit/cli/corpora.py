@@ -1,11 +1,11 @@
 """`curate` and `export`: what is left out of the corpora and why, and the corpora as files."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
-from kgkit.cli.output import command_line, hint, print_json, print_table, reasons, say
+from kgkit.cli.output import command_line, hint, hint_next, print_json, print_table, reasons, say
 from kgkit.cli.session import SEE_ALSO, GlobalOptions, options_of, reading
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ Against = Annotated[
         help="Questions that no passage may tell of: JSONL, CSV or Parquet with a column question, stem or text; repeatable."
     ),
 ]
+_PAIRS_SHOWN = 5
+"""Pairs of near-duplicates that `curate` shows; --json holds more."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -52,12 +54,29 @@ def curate(context: typer.Context, against: Against = None) -> None:
             for name, count in report["passages"].items()
         ],
     )
-    print_table(
-        ["tells of the evaluation", "corpus", "how", "where"],
-        [(leak["id"], leak["corpus"], leak["what"], leak["where"]) for leak in leaks],
-    )
-    duplicates = report["duplicates"]
-    say(f"{duplicates['exact']} exact and {duplicates['near']} near duplicates, {len(leaks)} leaks")
+    if leaks:
+        print_table(
+            ["tells of the evaluation", "corpus", "how", "where"],
+            [(leak["id"], leak["corpus"], leak["what"], leak["where"]) for leak in leaks],
+        )
+    duplicates = found.report["duplicates"]
+    _say_duplicates(cast("dict[str, object]", duplicates), leaks=len(leaks))
+    if not leaks:
+        hint_next(options, "export DIR")
+
+
+def _say_duplicates(duplicates: "dict[str, object]", *, leaks: int) -> None:
+    """How many duplicates there are, and some pairs of the near ones."""
+    pairs = cast("list[dict[str, Any]]", duplicates["sample"])[:_PAIRS_SHOWN]
+    if pairs:
+        print_table(
+            ["alike", "left out", "kept"],
+            [
+                (f"{one['jaccard']:.2f}", one["left_out"]["opening"], one["kept"]["opening"])
+                for one in pairs
+            ],
+        )
+    say(f"{duplicates['exact']} exact and {duplicates['near']} near duplicates, {leaks} leaks")
 
 
 def export(
@@ -128,11 +147,21 @@ def export(
         print_json({**written.as_json(), "folder": str(folder)})
         return
     _print(written)
-    if format_ == "hf":
-        hint(
-            options,
-            f'it opens with datasets.load_dataset("{folder}", "{next(iter(written.parts))}")',
-        )
+    hint(options, _opens(written, folder, format_))
+
+
+def _opens(written: "Export", folder: Path, format_: str) -> str:
+    """How the first corpus of an export is used, in the words of its format's reader."""
+    name, parts = next((name, parts) for name, parts in written.parts.items() if parts)
+    split, part = next(iter(parts.items()))
+    if format_ == "llamafactory":
+        dataset = f"kgkit_{name}" if split == "train" else f"kgkit_{name}_{split}"
+        return f"next: train with dataset_dir: {folder} and dataset: {dataset}"
+    if format_ == "axolotl":
+        return f"next: copy lists of {folder / 'axolotl.yaml'} into your configuration and run axolotl in {folder}"
+    if format_ == "jsonl":
+        return f'it opens with datasets.load_dataset("json", data_files="{folder / part.path}")'
+    return f'it opens with datasets.load_dataset("{folder}", "{name}")'
 
 
 def _export_review(options: GlobalOptions, folder: Path) -> None:

@@ -20,18 +20,24 @@ def print_json(document: Mapping[str, object]) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A plain table on stdout, as wide as the terminal; full width when stdout is no terminal."""
+    """A plain table on stdout, as wide as the terminal; full width when stdout is no terminal.
+
+    The first column keeps its lines whole where they take no more than half of the width.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    console = Console(width=None if sys.stdout.isatty() else 240, highlight=False)
+    cells = [[cell_text(value) for value in row] for row in rows]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(Text(column), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell_text(value)) for value in row))
-    terminal = sys.stdout.isatty()
-    Console(width=None if terminal else 240, highlight=False).print(table)
+    for number, column in enumerate(columns):
+        longest = max((len(row[number]) for row in cells), default=0)
+        whole = number == 0 and 2 * max(longest, len(column)) <= console.width
+        table.add_column(Text(column), overflow="fold", no_wrap=whole)
+    for row in cells:
+        table.add_row(*map(Text, row))
+    console.print(table)
 
 
 def cell_text(value: object) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from kgkit.corpora.published import PublishedCorpora
 from kgkit.corpora.statistics import CorpusStatistics, Statistics
-from kgkit.corpora.terms import METHOD, Kind, Place, Use
+from kgkit.corpora.terms import Kind, Place, Use, method
 from kgkit.workspace import write_atomically
 
 if TYPE_CHECKING:
@@ -271,7 +271,9 @@ def _terms(places: Sequence[Place], names: int) -> "Figure":
         fontsize=12.0,
     )
     shown = "One mark a name" if len(places) == names else f"{len(places):,} of {names:,} names"
-    _caption(figure, f"{shown}, alike ones near each other; axes mean nothing. {METHOD}.")
+    _caption(
+        figure, f"{shown}, alike ones near each other; axes mean nothing. {method(len(places))}."
+    )
     return figure
 
 

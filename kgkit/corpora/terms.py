@@ -20,7 +20,6 @@ MOST = 2_000
 FEWEST = 10
 PERPLEXITY = 30.0
 DIMENSIONS = 50
-METHOD = f"TF-IDF of character 2- to 4-grams, SVD to {DIMENSIONS}, t-SNE (perplexity {PERPLEXITY:.0f}, seed 0)"
 _EDGES: tuple[tuple[Kind, str], ...] = (
     ("sensor", "(:Asset)-[r:MONITORED_BY]->(n:Sensor)"),
     ("failure mode", "(:Asset)-[r:EXPERIENCES]->(n:FailureMode)"),
@@ -79,6 +78,18 @@ def sample(all_terms: Sequence[Term]) -> list[Term]:
     return sorted(ranked[:MOST], key=lambda term: (term.kind, term.name))
 
 
+def method(count: int) -> str:
+    """How `count` terms are placed, for a caption."""
+    return (
+        f"TF-IDF of character 2- to 4-grams, SVD to {min(DIMENSIONS, count - 1)}, "
+        f"t-SNE (perplexity {_perplexity(count):.3g}, seed 0)"
+    )
+
+
+def _perplexity(count: int) -> float:
+    return min(PERPLEXITY, (count - 1) / 3)
+
+
 def places(chosen: Sequence[Term]) -> list[Place]:
     """Where each term stands, in their order; nothing for fewer than `FEWEST`. Seconds for 2,000 terms."""
     if len(chosen) < FEWEST:
@@ -97,7 +108,7 @@ def places(chosen: Sequence[Term]) -> list[Place]:
         spread = np.linalg.norm(vectors, axis=1, keepdims=True)
         vectors = vectors / np.maximum(spread, 1e-12)
         tsne = TSNE(
-            perplexity=min(PERPLEXITY, (len(chosen) - 1) / 3),
+            perplexity=_perplexity(len(chosen)),
             init="pca",
             learning_rate="auto",
             random_state=0,

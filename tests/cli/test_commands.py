@@ -131,3 +131,30 @@ def test_a_review_is_loaded_as_its_hint_says_without_a_word_about_its_own_sheets
     loaded = kgkit("load", path, workspace=starter)
     assert loaded.err.startswith("next: ")
     assert "how to fill in" not in loaded.out
+
+
+def test_a_table_breaks_no_word_of_its_first_column(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kgkit.cli.output import print_table
+
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    print_table(["stage", "rejected", "more"], [("interaction-centric", "no reference 190, " * 9, "x " * 90)])  # fmt: skip
+    _, first, *_ = capsys.readouterr().out.splitlines()
+    assert first.startswith("interaction-centric ")
+
+
+def test_curation_and_every_export_say_what_comes_next(starter: Path, tmp_path: Path) -> None:
+    kgkit("expand", "--asset", "fan", workspace=starter)
+    curated = kgkit("curate", workspace=starter)
+    assert "tells of the evaluation" not in curated.out
+    assert curated.err == f"next: kgkit export DIR --workspace {starter}\n"
+    for format_, said in (
+        ("jsonl", 'load_dataset("json", data_files='),
+        ("llamafactory", f"dataset_dir: {tmp_path / 'llamafactory'} and dataset: kgkit_kd_"),
+        ("axolotl", f"run axolotl in {tmp_path / 'axolotl'}"),
+        ("hf", f'load_dataset("{tmp_path / "hf"}", "'),
+    ):
+        err = kgkit("export", tmp_path / format_, "--format", format_, workspace=starter).err
+        assert said in err.splitlines()[-1], format_

@@ -98,7 +98,9 @@ def test_the_papers_numbers_are_those_of_its_section_5_1() -> None:
 def test_captions_say_who_counted_and_how_names_were_placed(files: dict[str, bytes]) -> None:
     assert "a tokenizer" in " ".join(sorted(texts(files["lengths.svg"])))
     said = " ".join(re.findall(r">([^<>]+)</text>", files["terms.svg"].decode()))
-    assert " ".join(terms.METHOD.split()) in said
+    assert "SVD to 14, t-SNE (perplexity 4.67, seed 0)" in said
+    assert terms.method(len(TERMS)) in said
+    assert "SVD to 50, t-SNE (perplexity 30, seed 0)" in terms.method(terms.MOST)
     assert "evaluation only: 5" in said
 
 
