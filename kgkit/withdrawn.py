@@ -108,13 +108,15 @@ def _edge(type_: str, start: str, end: str, *extra: str, asset: str, ask: str) -
 def note(ledger: Ledger, *, before: Mapping[str, Said], after: Mapping[str, Said]) -> list[Said]:
     """Keep what stood before and no longer does; what stands again is no longer withdrawn. Returns what went just now.
 
-    A passage in whose place an expert's stands is not withdrawn.
+    A passage in whose place an expert's stands is not withdrawn, nor an expert's in whose place the teacher's stands again.
     """
+    everybody = {(one.kind, one.asset, one.about) for one in after.values()}
     experts = {(one.kind, one.asset, one.about) for one in after.values() if not one.ask}
     gone = [
         one
         for id_, one in before.items()
-        if id_ not in after and (one.kind, one.asset, one.about) not in experts
+        if id_ not in after
+        and (one.kind, one.asset, one.about) not in (experts if one.ask else everybody)
     ]
     fresh: dict[str, list[Said]] = {}
     for one in gone:

@@ -8,7 +8,7 @@ from typing import Any
 import openpyxl
 import pytest
 
-from kgkit import derive, runs
+from kgkit import derive, runs, withdrawn
 from kgkit.corpora.review import write_review
 from kgkit.derive import Derivation
 from kgkit.errors import KgkitError, UsageError
@@ -227,6 +227,23 @@ def test_a_decision_about_a_passage_outlives_prompts_and_teachers(plant: Derivat
     expand(plant, EveryKindTeacher(), "pump")
     extend(plant, EveryKindTeacher(), "pump", kinds=("rephrase", "qa"))
     assert dump_sha256(plant.graph) == before
+
+
+def test_a_review_taken_back_withdraws_nothing_where_the_teachers_word_stands_again(
+    plant: Derivation,
+) -> None:
+    before = dump_sha256(plant.graph)
+    path = review(plant)
+    for kind in ("asset_sensor_failure_mode", "rephrase_wiki"):
+        decide(path, "passages", lambda row, kind=kind: row["id"]["kind"] == kind, "accept")  # type: ignore[misc]
+    load(plant, path)
+    assert dump_sha256(plant.graph) != before
+    derive.remove_table(plant, "review.xlsx")
+    changes = derive.bring_up_to_date(plant)
+    assert dump_sha256(plant.graph) == before
+    assert changes is not None
+    assert changes.withdrawn == ()
+    assert withdrawn.of(plant.ledger, ["pump"]) == []
 
 
 def test_what_a_table_says_stands_and_what_has_lost_its_asset_says_nothing(
