@@ -124,8 +124,7 @@ def status(context: typer.Context) -> None:
             "rejected",
             "not planned now",
             "failed",
-            "tokens in",
-            "tokens out",
+            "tokens in + out",
         ],
         [
             (
@@ -136,8 +135,7 @@ def status(context: typer.Context) -> None:
                 reasons(s.rejected),
                 s.replied - s.accepted - sum(s.rejected.values()),
                 reasons(s.failed),
-                s.tokens_in,
-                s.tokens_out,
+                f"{s.tokens_in} + {s.tokens_out}",
             )
             for s in found.stages
         ],

@@ -13,6 +13,9 @@ from kgkit.cli.session import GlobalOptions
 if TYPE_CHECKING:
     from kgkit.derive import Changes
 
+_NARROW = 100
+"""On a terminal of fewer columns one space parts the columns of a table, not two."""
+
 
 def print_json(document: Mapping[str, object]) -> None:
     """One JSON document on stdout."""
@@ -22,7 +25,7 @@ def print_json(document: Mapping[str, object]) -> None:
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A plain table on stdout, as wide as the terminal; full width when stdout is no terminal.
 
-    The first column keeps its lines whole where they take no more than half of the width.
+    The first column keeps its lines whole where they take no more than two thirds of the width.
     """
     from rich.console import Console
     from rich.table import Table
@@ -30,10 +33,15 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
 
     console = Console(width=None if sys.stdout.isatty() else 240, highlight=False)
     cells = [[cell_text(value) for value in row] for row in rows]
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = Table(
+        box=None,
+        pad_edge=False,
+        collapse_padding=console.width < _NARROW,
+        header_style="bold",
+    )
     for number, column in enumerate(columns):
         longest = max((len(row[number]) for row in cells), default=0)
-        whole = number == 0 and 2 * max(longest, len(column)) <= console.width
+        whole = number == 0 and 3 * max(longest, len(column)) <= 2 * console.width
         table.add_column(Text(column), overflow="fold", no_wrap=whole)
     for row in cells:
         table.add_row(*map(Text, row))
@@ -81,7 +89,7 @@ def reasons(counts: Mapping[str, int]) -> str:
 
 
 def say_changes(options: GlobalOptions, changes: "Changes | None") -> None:
-    """Say what was withdrawn, and how many asks of earlier expansions have no reply; nothing if neither is so."""
+    """Say what was withdrawn, and how many asks of earlier runs have no reply; nothing if neither is so."""
     if changes is not None and changes.withdrawn:
         counts = Counter(one.kind for one in changes.withdrawn)
         hint(
@@ -90,10 +98,11 @@ def say_changes(options: GlobalOptions, changes: "Changes | None") -> None:
             "see `kgkit plan expand`, `kgkit plan extend`",
         )
     if changes is not None and changes.missing:
+        has = "has" if changes.missing == 1 else "have"
         hint(
             options,
-            f"{changes.missing} asks of earlier expansions have no reply yet: a cell, a prompt or the split changed, "
-            "or a run stopped before them; `kgkit expand` asks them",
+            f"{counted(changes.missing, 'ask')} of earlier runs {has} no reply yet: a cell, a prompt or the split changed, "
+            "or a run stopped before; `kgkit expand` asks those about tables, `kgkit extend` those about documents",
         )
 
 
