@@ -105,6 +105,11 @@ def _edge(type_: str, start: str, end: str, *extra: str, asset: str, ask: str) -
     return Said(id=id_, kind=type_, asset=asset, about=f"{start} -> {end}", ask=ask)
 
 
+def is_edge(kind: str) -> bool:
+    """Whether `Said.kind` is an edge's type; a passage's kind is in lower case."""
+    return kind.isupper()
+
+
 def note(ledger: Ledger, *, before: Mapping[str, Said], after: Mapping[str, Said]) -> list[Said]:
     """Keep what stood before and no longer does; what stands again is no longer withdrawn. Returns what went just now.
 

@@ -181,7 +181,7 @@ def print_plan(
         else "time unknown until a first run with this teacher"
     )
     say(
-        f"teacher {job.teacher.name}; {'at most ' if to_come else ''}{new} calls to send; {time_}; cost {'unknown' if cost is None else f'{cost:.2f}'}"
+        f"teacher {job.teacher.name}; {'at most ' if to_come else ''}{counted(new, 'call')} to send; {time_}; cost {'unknown' if cost is None else f'{cost:.2f}'}"
     )
     if undiscovered:
         hint(
@@ -219,8 +219,8 @@ def _withdrawn_json(items: "Iterable[Said]") -> dict[str, object]:
 def _print_changes(
     planned: "dict[str, PlannedStage]", gone: "list[Said]", going: "list[Said]"
 ) -> None:
-    """What would be asked and what goes, by name, a few of each."""
-    from kgkit import withdrawn
+    """What would be asked and what goes, by name, a few of each; passages before edges."""
+    from kgkit import plans, withdrawn
 
     to_send = [ask for stage in planned.values() for ask in stage.to_send]
     if to_send and any(stage.cached for stage in planned.values()):
@@ -235,10 +235,13 @@ def _print_changes(
     ):
         if items:
             say(f"{title}: {reasons(withdrawn.counts(items))}")
+            named = sorted(items, key=lambda one: withdrawn.is_edge(one.kind))[:_LISTED]
             print_table(
                 ["kind", "about", "ask (kept)"],
-                [(one.kind, one.about, one.ask[:_ID_SHOWN]) for one in items[:_LISTED]],
+                [(one.kind, one.about, one.ask[:_ID_SHOWN]) for one in named],
             )
+            if len(items) > _LISTED:
+                say(f"... and {len(items) - _LISTED} more (--json lists up to {plans.LISTED})")
 
 
 def _say_left_out(
@@ -336,9 +339,9 @@ def print_report(
         )
         _say_left_out(options, report.stages)
         say(
-            f"teacher {report.teacher}: {report.calls} calls, {report.tokens_in} tokens in, {report.tokens_out} out; "
-            f"{'' if report.cost is None else f'cost {report.cost:.2f}; '}the graph holds {report.nodes.get('Sensor', 0)} sensors, {report.edges.get('RELEVANT_TO', 0)} relevance edges, "
-            f"{report.nodes.get('Passage', 0)} passages"
+            f"teacher {report.teacher}: {counted(report.calls, 'call')}, {report.tokens_in} tokens in, {report.tokens_out} out; "
+            f"{'' if report.cost is None else f'cost {report.cost:.2f}; '}the graph holds {counted(report.nodes.get('Sensor', 0), 'sensor')}, {counted(report.edges.get('RELEVANT_TO', 0), 'relevance edge')}, "
+            f"{counted(report.nodes.get('Passage', 0), 'passage')}"
         )
 
 

@@ -10,6 +10,11 @@ from pathlib import Path
 import pytest
 
 from kgkit import derive
+from kgkit.cli.asking import _print_changes
+from kgkit.cli.output import say_changes
+from kgkit.cli.session import GlobalOptions
+from kgkit.derive import Changes
+from kgkit.withdrawn import Said
 from kgkit.workspace import Workspace
 from tests.walk import kgkit, matrix_file
 
@@ -38,7 +43,33 @@ def test_asks_that_a_stopped_run_left_are_not_called_withdrawn(
     kgkit("expand", "--asset", "fan", "--max-calls", "5", workspace=starter, code=5)
     said = kgkit("load", matrix_file(tmp_path), workspace=starter).err
     assert "have no reply yet" in said
-    assert "or a run stopped before them" in said
+    assert "or a run stopped before; `kgkit expand` asks those about tables, `kgkit extend`" in said
+
+
+def test_a_plan_names_withdrawn_passages_before_edges_and_counts_the_rest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    edges = [Said(id=f"e{n}", kind="MENTIONS", asset="pump", about="a", ask="b") for n in range(12)]
+    text = Said(id="p", kind="qa", asset="pump", about="pump, vibration", ask="c")
+    _print_changes({}, [*edges, text], [text])
+    said = capsys.readouterr().out
+    assert [line.split()[0] for line in said.splitlines()] == [
+        "withdrawn", "kind", "qa", *["MENTIONS"] * 9, "...", "would", "kind", "qa",
+    ]  # fmt: skip
+    assert "... and 3 more (--json lists up to 1000)\n" in said
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [(1, "1 ask of earlier runs has no"), (2, "2 asks of earlier runs have no")],
+)
+def test_one_ask_is_no_asks(missing: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    changes = Changes(written=0, removed=0, missing=missing, withdrawn=())
+    options = GlobalOptions(
+        workspace=None, store=None, teacher=None, json=False, verbose=False, quiet=False
+    )
+    say_changes(options, changes)
+    assert capsys.readouterr().err.startswith(said)
 
 
 def test_a_list_is_json_in_csv(tmp_path: Path) -> None:
