@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SOURCES = ("kd_base", "kd_rephrase", "kd_qa", "kd_extend")
 """The corpora that it may be made of."""
 OVER_BUDGET = "over the budget"
+NOT_IN_MIX = "not in the mix"
 _TEXTS_AT_ONCE = 500
 
 
@@ -51,10 +52,9 @@ def cpt(
         raise UsageError("--mix shares out a budget: give --tokens with it")
     if tokens is not None and tokenizer is None:
         raise UsageError("a budget of tokens needs a tokenizer that counts them")
-    names = [name for name in SOURCES if not mix or name in mix]
     # purse -> tokens: one for all corpora, or one for each
     purses = (
-        {name: tokens * mix[name] / sum(mix.values()) for name in names}
+        {name: tokens * mix[name] / sum(mix.values()) for name in SOURCES if name in mix}
         if tokens is not None and mix
         else {"": float("inf") if tokens is None else float(tokens)}
     )
@@ -73,7 +73,7 @@ def cpt(
             "corpus": "string",
             **{name: type_ for name, type_ in TEXT.items() if name not in ("id", "text")},
         },
-        kinds=frozenset().union(*map(kinds_of, names)),
+        kinds=frozenset().union(*map(kinds_of, SOURCES)),
         begin=begin,
     )
 
@@ -85,7 +85,7 @@ def _within(
     import numpy as np
     import pyarrow as pa
 
-    rows = _with_text(page)
+    rows = _in_mix(_with_text(page), left, left_out)
     if tokenizer is None:
         return rows.append_column("tokens", pa.nulls(rows.num_rows, pa.int64()))
     training = _equal(rows, "split", "train")
@@ -104,6 +104,19 @@ def _within(
     if not kept.all():
         left_out[OVER_BUDGET] += int((~kept).sum())
     return rows.append_column("tokens", pa.array(counts)).filter(pa.array(kept))
+
+
+def _in_mix(rows: "pa.Table", purses: Mapping[str, float], left_out: Counter[str]) -> "pa.Table":
+    """The rows, for training and for validation, of corpora that have a purse; all where there is one for all."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if "" in purses:
+        return rows
+    shared = rows.filter(pc.is_in(rows.column("corpus"), pa.array(list(purses), pa.string())))
+    if shared.num_rows < rows.num_rows:
+        left_out[NOT_IN_MIX] += rows.num_rows - shared.num_rows
+    return shared
 
 
 def _with_text(page: "pa.Table") -> "pa.Table":

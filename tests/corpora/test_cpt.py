@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
-from kgkit.corpora.cpt import OVER_BUDGET, cpt
+from kgkit.corpora.cpt import NOT_IN_MIX, OVER_BUDGET, cpt
 from kgkit.corpora.row import LINEAGE
 from kgkit.corpora.tokens import Tokens
 from kgkit.errors import UsageError
@@ -111,9 +111,14 @@ def test_each_corpus_gets_its_share_and_one_that_is_short_gives_all_it_has_once(
     passages = [row for row in passages if row["kind"] != "rephrase_wiki"] + [
         passage(900, "rephrase_wiki", 8)
     ]
-    found = rows_of(passages, tokens=240, mix={"kd_base": 2, "kd_extend": 1, "kd_rephrase": 1})
+    passages += [passage(901, "qa", 8, split="validation"), passage(902, "entity_role", 8, split="validation")]  # fmt: skip
+    left_out: Counter[str] = Counter()
+    mix = {"kd_base": 2.0, "kd_extend": 1.0, "kd_rephrase": 1.0}
+    found = rows_of(passages, left_out=left_out, tokens=240, mix=mix)
     assert tokens_of(found) == {"kd_base": 120, "kd_extend": 64, "kd_rephrase": 8}
+    assert tokens_of(found, "validation") == {"kd_extend": 8}
     assert len({row["id"] for row in found}) == len(found)
+    assert left_out == {NOT_IN_MIX: 41, OVER_BUDGET: len(passages) - len(found) - 41}
 
 
 def test_all_passages_come_uncounted_without_a_budget() -> None:
