@@ -1,5 +1,6 @@
 """What a user sees where something is odd: said in one line, never passed over."""
 
+import contextlib
 import csv
 import io
 import json
@@ -10,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from kgkit import derive
+from kgkit.cli import main
 from kgkit.cli.asking import _print_changes
 from kgkit.cli.output import say_changes
 from kgkit.cli.session import GlobalOptions
 from kgkit.derive import Changes
 from kgkit.withdrawn import Said
 from kgkit.workspace import Workspace
-from tests.walk import kgkit, matrix_file
+from tests.walk import MATRIX, kgkit, matrix_file
 
 COMPRESSOR = "Equipment,Failure mode,Cause\nGas booster compressor train,Leak,wear\n"
 
@@ -189,3 +191,23 @@ def test_curation_and_every_export_say_what_comes_next(starter: Path, tmp_path: 
     ):
         err = kgkit("export", tmp_path / format_, "--format", format_, workspace=starter).err
         assert said in err.splitlines()[-1], format_
+
+
+def test_what_an_edit_withdraws_is_said_in_short_after_the_table(tmp_path: Path) -> None:
+    workspace = tmp_path / "w"
+    kgkit("load", matrix_file(tmp_path), workspace=workspace)
+    kgkit("expand", "--asset", "mixer", workspace=workspace)
+    said = io.StringIO()
+    matrix_file(tmp_path, MATRIX.replace("unbalance,x,,", "unbalance,,,x"))
+    both = contextlib.redirect_stdout(said), contextlib.redirect_stderr(said)
+    with both[0], both[1], contextlib.suppress(SystemExit):
+        main(["load", str(tmp_path / "mixer.csv"), "--workspace", str(workspace)])
+    lines = said.getvalue().splitlines()
+    (number,) = (at for at, line in enumerate(lines) if line.startswith("withdrawn, as "))
+    assert number > next(at for at, line in enumerate(lines) if line.startswith("graph: "))
+    assert len(lines[number]) < 240
+    plan = kgkit("plan", "expand", "--asset", "mixer", workspace=workspace).out
+    gone = kgkit("plan", "expand", "--asset", "mixer", "--json", workspace=workspace).json
+    asks = {one["ask"] for one in gone["withdrawn"]["items"]}
+    assert asks
+    assert all(ask[:12] in plan and ask not in plan for ask in asks)
