@@ -212,6 +212,11 @@ def trace(
     _print_chain(chain)
     if forward:
         print_table(["rests on the cell", "how many"], list(counts.items())[1:])
+        hint(
+            options,
+            "other documents of the same equipment may restate the cell: after an edit of it `kgkit load` counts all that goes, "
+            "and `kgkit plan expand` and `kgkit plan extend` name it",
+        )
 
 
 _SHOWN = 10

@@ -204,7 +204,12 @@ class _Trace:
 def _wanted(
     asset: str, part: str, sensor: str, mode: str
 ) -> Iterator[tuple[str, str, dict[str, str]]]:
-    """Type, pattern and parameters of the edges that a subject rests on."""
+    """Type, pattern and parameters of the edges that a subject rests on; first what it says most closely."""
+    if sensor and mode:
+        pattern = (
+            "(a:Sensor {id: $sensor})-[r:RELEVANT_TO {asset: $asset}]->(b:FailureMode {id: $mode})"
+        )
+        yield "RELEVANT_TO", pattern, {"asset": asset, "sensor": sensor, "mode": mode}
     if sensor and part:
         for label in ("Subunit", "Component"):
             pattern = f"(a:{label} {{id: $part}})-[r:MONITORED_BY]->(b:Sensor {{id: $sensor}})"
@@ -215,11 +220,6 @@ def _wanted(
     if mode:
         pattern = "(a:Asset {id: $asset})-[r:EXPERIENCES]->(b:FailureMode {id: $mode})"
         yield "EXPERIENCES", pattern, {"asset": asset, "mode": mode}
-    if sensor and mode:
-        pattern = (
-            "(a:Sensor {id: $sensor})-[r:RELEVANT_TO {asset: $asset}]->(b:FailureMode {id: $mode})"
-        )
-        yield "RELEVANT_TO", pattern, {"asset": asset, "sensor": sensor, "mode": mode}
 
 
 def asked(ask_id: str, ledger: Ledger) -> list[Link]:
