@@ -173,9 +173,9 @@ def test_a_table_breaks_no_word_of_its_first_column(
 
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "80")
-    print_table(["stage", "rejected", "more"], [("interaction-centric", "no reference 190, " * 9, "x " * 90)])  # fmt: skip
-    _, first, *_ = capsys.readouterr().out.splitlines()
-    assert first.startswith("interaction-centric ")
+    print_table(["stage", *["not planned now"] * 7], [("interaction-centric", *["no reference"] * 7)])  # fmt: skip
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("interaction-centric ") for line in lines)
 
 
 def test_curation_and_every_export_say_what_comes_next(starter: Path, tmp_path: Path) -> None:
