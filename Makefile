@@ -39,7 +39,7 @@ test-long: .venv/dev  ## long runs: more kill points, more faults, more tables
 	$(BIN)/pytest -m long
 
 test-vllm: .venv/dev  ## tests on a real vLLM server, in an environment of its own (.venv-vllm)
-	$(BIN)/pytest -m vllm
+	$(BIN)/pytest -m "vllm and not long"
 
 check: .venv/dev  ## lint, format, types, import contracts, dependencies, wheel content
 	$(BIN)/ruff check .

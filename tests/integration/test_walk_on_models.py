@@ -77,6 +77,7 @@ def test_a_local_model_extends_and_every_ask_ends(tmp_path: Path) -> None:
 
 
 @pytest.mark.vllm
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_vllm_extends_and_every_ask_ends(vllm, tmp_path: Path) -> None:
     report = extend(tmp_path / "w", "--teacher", vllm.url, max_calls=30)
