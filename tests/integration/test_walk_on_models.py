@@ -98,8 +98,10 @@ def test_a_local_model_walks_within_its_budget(tmp_path: Path) -> None:
 def test_vllm_keeps_to_schemas_and_the_walk_says_what_it_rejects(vllm, tmp_path: Path) -> None:
     work = tmp_path / "w"
     report = walk(work, matrix_file(tmp_path), "--teacher", vllm.url)
-    assert report["stages"]["discover"]["done"] == 1, (
-        "a schema-bound list of sensors was not accepted"
+    discover = report["stages"]["discover"]
+    assert discover["planned"] == discover["done"] + sum(discover["rejected"].values()) == 1
+    assert "wrong shape" not in discover["rejected"], (
+        "a schema-bound list of sensors was not kept to"
     )
     facts = kgkit("doctor", "--teacher", vllm.url, "--json", workspace=work).json["checks"]
     detail = next(check["detail"] for check in facts if check["name"] == "teacher")
