@@ -2,7 +2,7 @@
 
     python -m benchmarks.evaluate_on_vllm URL PYTHON [--questions 64] [--concurrency 32] [--rounds 2]
 
-URL: a running server (`make vllm`), as http://127.0.0.1:8000/v1; PYTHON: that of an environment with vllm. Rounds
+URL: a running server (`make vllm`), as http://127.0.0.1:8000/v1; PYTHON: that of an environment with vllm and pandas. Rounds
 alternate; every round asks other questions, so that neither finds the other's prompts in the server's cache. Both write at most 512
 tokens greedily. Run by hand. Writes results/evaluate_on_vllm.json; target: at least 0.9.
 """

@@ -7,7 +7,7 @@ import pytest
 
 from tests.walk import kgkit
 
-pytestmark = pytest.mark.vllm
+pytestmark = [pytest.mark.vllm, pytest.mark.timeout(3000)]
 
 
 def choices(workspace: Path, name: str) -> dict[str, list[int] | None]:
