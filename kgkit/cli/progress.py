@@ -54,7 +54,7 @@ class Tally:
         rate = counts["replied"] / seconds
         left = max(self._expected - ended, 0)
         known = counts["replied"] >= _REPLIES_FOR_A_GUESS and left
-        eta = f", about {_clock(left / rate)} left" if known else ""
+        eta = f", about {clock(left / rate)} left" if known else ""
         spent = "" if cost is None else f", cost {cost:.2f}"
         return (
             f"{counts['replied']} replies, {counts['cached']} from the ledger, {self._rejected} rejected, "
@@ -63,7 +63,8 @@ class Tally:
         )
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Seconds as h:mm:ss."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}"
@@ -78,14 +79,14 @@ def progress(
     if options.quiet:
         yield tally
     elif not sys.stderr.isatty():
-        tally.show = _now_and_then(_LINE_EVERY_S, lambda: sys.stderr.write(tally.line() + "\n"))
+        tally.show = now_and_then(_LINE_EVERY_S, lambda: sys.stderr.write(tally.line() + "\n"))
         yield tally
     else:
         from rich.console import Console
         from rich.status import Status
 
         with Status("starting", console=Console(stderr=True)) as status:
-            tally.show = _now_and_then(0.2, lambda: status.update(tally.line()))
+            tally.show = now_and_then(0.2, lambda: status.update(tally.line()))
             yield tally
 
 
@@ -93,7 +94,7 @@ def watched(options: GlobalOptions, items: Iterable[Item], things: str) -> Itera
     """The items, with a line on stderr now and then that says how many have gone by."""
     count = 0
     terminal = sys.stderr.isatty()
-    show = _now_and_then(
+    show = now_and_then(
         0.2 if terminal else _LINE_EVERY_S,
         lambda: sys.stderr.write(f"{count:,} {things}" + ("\r" if terminal else "\n")),
     )
@@ -106,7 +107,8 @@ def watched(options: GlobalOptions, items: Iterable[Item], things: str) -> Itera
         sys.stderr.write("\x1b[K")  # the next line begins on an empty one
 
 
-def _now_and_then(every_s: float, show: Callable[[], object]) -> Callable[[], None]:
+def now_and_then(every_s: float, show: Callable[[], object]) -> Callable[[], None]:
+    """`show`, that does nothing when it was called less than `every_s` seconds ago."""
     last = time.monotonic()
 
     def shown() -> None:

@@ -55,7 +55,7 @@ def asks_of(question: Question, way: Way, *, identity: Callable[[Subject], str])
             message
             for example in way.examples
             if example.type == question.type
-            for message in _solved(example, way)
+            for message in solved(example, way)
         ]
         return [*solved, Message(role="user", content=put), Message(role="assistant", content=said)]
 
@@ -118,8 +118,8 @@ def _put_one(question: Question, way: Way, letter: str) -> str:
     return f"{shown(question, way.wording)}\n{way.wording.about_option(letter)}\n"
 
 
-def _solved(example: Question, way: Way) -> Iterator[Message]:
-    """An example and its answer."""
+def solved(example: Question, way: Way) -> Iterator[Message]:
+    """A question and its answer, as two turns."""
     letters, instruction = way.wording.letters, way.wording.instruction[example.type]
     right = [at for at, correct in enumerate(example.correct) if correct]
     put = _put(example, way, instruction)

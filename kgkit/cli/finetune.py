@@ -1,0 +1,214 @@
+"""`finetune`: a recipe of finetune/ -> a trained model with a run card, measured before and after."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from kgkit.cli.output import command_line, hint, print_json, print_table, say
+from kgkit.cli.progress import clock, now_and_then
+from kgkit.cli.session import SEE_ALSO, GlobalOptions, evaluating, options_of, reading
+
+if TYPE_CHECKING:
+    from kgkit.finetune.engine import Step
+    from kgkit.finetune.run import Finished
+    from kgkit.teacher.asking import Event
+
+_LINE_EVERY_S = 15.0
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command(epilog=SEE_ALSO)(finetune)
+
+
+def finetune(
+    context: typer.Context,
+    recipe: Annotated[
+        str | None,
+        typer.Argument(help="A recipe of finetune/, as small-sft, or a file. Without one: a list."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="A pulled name or a model directory, instead of the recipe's."),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Change the recipe, as lora.rank=16 or stages.0.epochs=2; repeatable.",
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="Folder below WORKSPACE/models. [default: the recipe's name]"),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run that was interrupted.")
+    ] = False,
+    report_to: Annotated[
+        Literal["none", "tensorboard", "trackio"],
+        typer.Option(help="Where losses are logged besides the card."),
+    ] = "none",
+) -> None:
+    """Train a model by a recipe: data gathered and checked, benchmarks before and after, a card beside the weights.
+
+    Example: kgkit finetune small-sft, then kgkit evaluate fmsr --compare; the model stays in WORKSPACE/models
+    """
+    from kgkit.evaluation.evaluate import Bench
+    from kgkit.finetune import recipe as recipes
+    from kgkit.finetune.run import finetune as run
+    from kgkit.finetune.run import prepare, require_finetune
+    from kgkit.settings import read_settings
+    from kgkit.teacher.pull import model_directory
+
+    options, settings = options_of(context), read_settings()
+    if recipe is None:
+        _list(options)
+        return
+    changes = {**recipes.settings(set_ or []), **({"model": model} if model else {})}
+    read = recipes.read_recipe(recipes.find(recipe), changes)
+    require_finetune()
+    directory = model_directory(read.model, cache_dir=settings.cache_dir)
+    with ExitStack() as stack:
+        derivation = stack.enter_context(reading(options, strict=True))
+        folder, ledger = stack.enter_context(evaluating(derivation.workspace))
+        bench = Bench(
+            graph=derivation.graph,
+            split=derivation.split,
+            ledger=ledger,
+            folder=folder,
+            settings=settings,
+        )
+        prepared = prepare(
+            read,
+            model=directory,
+            folder=derivation.workspace.root / "models" / (name or read.name),
+            bench=bench,
+            ledger=derivation.ledger,
+            resume=resume,
+        )
+        with _progress(options) as watcher:
+            finished = run(prepared, bench, watcher, report_to=report_to)
+    _show(options, finished)
+
+
+def _list(options: GlobalOptions) -> None:
+    from kgkit.finetune import recipe as recipes
+
+    rows = [recipes.listed(name) for name in recipes.names()]
+    if options.json:
+        print_json({"recipes": [{"recipe": one, "title": title} for one, title in rows]})
+        return
+    print_table(["recipe", "title"], rows)
+
+
+def _show(options: GlobalOptions, finished: "Finished") -> None:
+    said = finished.said
+    if options.json:
+        print_json(
+            {
+                "run_card": str(finished.card),
+                "model": str(finished.folder),
+                "losses": [stage["losses"] for stage in said["stages"]],
+                "tokens": sum(stage["tokens"] for stage in said["stages"]),
+                "seconds": said["seconds"],
+                "evaluation": said["evaluation"],
+            }
+        )
+        return
+    print_table(
+        ["stage", "rows", "tokens", "steps", "seconds", "tokens/s", "loss"],
+        [
+            (
+                stage["name"],
+                sum(stage["data"]["rows"].values()),
+                stage["tokens"],
+                stage["steps"],
+                f"{stage['seconds']:.0f}",
+                f"{stage['tokens_per_second']:.0f}",
+                f"{stage['first_loss']:.3f} -> {stage['last_loss']:.3f}",
+            )
+            for stage in said["stages"]
+        ],
+    )
+    if said["evaluation"]:
+        print_table(
+            ["benchmark", "questions", "before", "after", "difference", "p"],
+            [_compared(one) for one in said["evaluation"]],
+        )
+    for line in said["verdict"]:
+        say(line)
+    say(f"{finished.folder}: the model; {finished.card.name} there says how it was made")
+    if said["evaluation"]:
+        benchmark, by = said["evaluation"][0]["benchmark"], said["recipe"]["evaluate"][0]["by"]
+        hint(
+            options,
+            f"next: {command_line(options, f'evaluate {benchmark} --by {by} --plain --compare --model local:{finished.folder}')}",
+        )
+
+
+def _compared(one: dict[str, Any]) -> tuple[str, ...]:
+    interval = "" if one["ci_low"] is None else f" [{one['ci_low']:+.3f}, {one['ci_high']:+.3f}]"
+    return (
+        one["benchmark"],
+        str(one["questions"]),
+        f"{one['before']:.3f}",
+        f"{one['after']:.3f}",
+        f"{one['difference']:+.3f}{interval}",
+        f"{one['p']:.2g}",
+    )
+
+
+class _Told:
+    """What a run tells, as one line that changes."""
+
+    def __init__(self) -> None:
+        self._what, self._total, self._done, self._text = "", 0, 0, ""
+
+    def begins(self, what: str, total: int) -> None:
+        self._what, self._total, self._done = what, total, 0
+        self._text = f"{what}: begins"
+        self.show()
+
+    def step(self, step: "Step") -> None:
+        rate = step.tokens / max(step.seconds, 1e-9)
+        left = (step.steps - step.step) * step.seconds / max(step.step, 1)
+        self._text = (
+            f"{self._what}: step {step.step} of {step.steps}, loss {step.loss:.3f}, {rate:.0f} tokens/s, "
+            f"{step.memory / 1e9:.1f} GB, about {clock(left)} left"
+        )
+        self.show()
+
+    def event(self, event: "Event") -> None:
+        if event.kind in ("replied", "cached", "failed"):
+            self._done += 1
+        self._text = f"{self._what}: {self._done} of {self._total} questions"
+        self.show()
+
+    def show(self) -> None:
+        """Shown by whoever watches."""
+
+    @property
+    def text(self) -> str:
+        return self._text
+
+
+@contextmanager
+def _progress(options: GlobalOptions) -> Iterator[_Told]:
+    told = _Told()
+    if options.quiet:
+        yield told
+    elif not sys.stderr.isatty():
+        told.show = now_and_then(_LINE_EVERY_S, lambda: sys.stderr.write(told.text + "\n"))  # type: ignore[method-assign]
+        yield told
+    else:
+        from rich.console import Console
+        from rich.status import Status
+
+        with Status("gathering data", console=Console(stderr=True)) as status:
+            told.show = now_and_then(0.2, lambda: status.update(told.text))  # type: ignore[method-assign]
+            yield told

@@ -1,0 +1,1 @@
+"""Recipes -> trained models with a run card. Data comes through kgkit/corpora and kgkit/questions, training through TRL."""

@@ -1,0 +1,105 @@
+"""What a trained model says of itself: kgkit-run.yaml for programs, README.md for people and hubs."""
+
+import importlib.metadata
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kgkit.evaluation.models import CARD
+from kgkit.finetune.recipe import Recipe
+from kgkit.workspace import write_atomically
+
+MODEL_CARD = "README.md"
+_LIBRARIES = ("kgkit", "torch", "transformers", "trl", "peft", "accelerate", "datasets")
+
+
+def versions() -> dict[str, str]:
+    """What the run was made with."""
+    found = {"python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def hardware() -> dict[str, object]:
+    """The machine: processor cores, memory in GB, GPUs by name."""
+    import torch
+
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    gpus = [torch.cuda.get_device_name(at) for at in range(torch.cuda.device_count())]
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "memory_gb": round(memory, 1),
+        "gpus": gpus,
+    }
+
+
+def write(folder: Path, card: Mapping[str, Any], recipe: Recipe) -> Path:
+    """Write both cards; the path of the first."""
+    path = folder / CARD
+    text = yaml.safe_dump(dict(card), sort_keys=False, allow_unicode=True)
+    write_atomically(path, text.encode())
+    write_atomically(folder / MODEL_CARD, _model_card(card, recipe).encode())
+    return path
+
+
+def _model_card(card: Mapping[str, Any], recipe: Recipe) -> str:
+    """The card that Hugging Face's hub and people read."""
+    head = {
+        "library_name": "peft" if recipe.lora else "transformers",
+        "base_model": card["model"]["name"],
+        "pipeline_tag": "text-generation",
+        "tags": ["kgkit", "reliability", recipe.name],
+    }
+    lines = [
+        "---",
+        yaml.safe_dump(head, sort_keys=False).strip(),
+        "---",
+        "",
+        f"# {recipe.name}",
+        "",
+        f"{recipe.title}. {recipe.source}.",
+        "",
+        f"Trained from {card['model']['name']} under the protocol `{recipe.protocol}`, on the asset families "
+        f"{', '.join(card['trained_on']['families']) or '(none)'}; held out were {', '.join(card['held_out']) or '(none)'}.",
+        "",
+        "| stage | rows | tokens of an epoch | steps | seconds | tokens/s | first loss | last loss |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for stage in card["stages"]:
+        cells = [
+            stage["name"],
+            sum(stage["data"]["rows"].values()),
+            sum(stage["data"]["tokens"].values()),
+            stage["steps"],
+            f"{stage['seconds']:.0f}",
+            f"{stage['tokens_per_second']:.0f}",
+            f"{stage['first_loss']:.3f}",
+            f"{stage['last_loss']:.3f}",
+        ]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    if card["evaluation"]:
+        lines += [
+            "",
+            "| benchmark | before | after | difference (95 % interval) | p |",
+            "|---|---|---|---|---|",
+            *(
+                f"| {one['benchmark']} | {one['before']} | {one['after']} | {one['difference']} | {one['p']} |"
+                for one in card["evaluation"]
+            ),
+        ]
+    lines += [
+        "",
+        "The recipe, the data's digests, versions and all losses stand in `kgkit-run.yaml`.",
+        "",
+    ]
+    return "\n".join(lines)

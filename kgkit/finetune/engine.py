@@ -1,0 +1,243 @@
+"""Train one stage with TRL's SFTTrainer: a dataset and a job in, weights and a history of losses out.
+
+Run again on the same job it goes on from the last whole checkpoint. Nothing here knows of graphs or questions.
+"""
+
+import contextlib
+import errno
+import json
+import math
+import os
+import resource
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kgkit.errors import KgkitError
+from kgkit.finetune.job import Job
+from kgkit.teacher.pull import quiet_transformers
+
+if TYPE_CHECKING:
+    from transformers import TrainerCallback
+
+_STATE = "trainer_state.json"
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What is known after a step: `tokens` since the beginning, seconds of this run, peak memory of the process in bytes."""
+
+    step: int
+    steps: int
+    loss: float
+    tokens: int
+    seconds: float
+    memory: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """A stage's end: losses by step, tokens that went through the model, seconds of this run alone, peak memory in bytes."""
+
+    losses: list[float]
+    history: list[dict[str, float]]
+    tokens: int
+    seconds: float
+    memory: int
+    resumed_at: int
+
+
+def train(
+    job: Job, *, rows: int, on_step: Callable[[Step], None], report_to: str = "none"
+) -> Trained:
+    """Train the job's stage; its weights stand in `job.weights`.
+
+    Raises KgkitError where the loss is no number any more, or the disk is full: the last whole checkpoint stays.
+    """
+    from transformers import set_seed
+    from trl import SFTConfig, SFTTrainer
+
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    last = last_checkpoint(job.weights)
+    with _told(job), quiet_transformers(), _quiet():
+        set_seed(job.recipe.seed)
+        arguments = SFTConfig(**job.arguments(rows=rows, report_to=report_to), **_model_init(job))
+        trainer = SFTTrainer(
+            model=_model(job),
+            args=arguments,
+            train_dataset=_dataset(job.data),
+            processing_class=_tokenizer(job),
+            peft_config=_adapter(job),
+            quantization_config=_quantization(job),
+            callbacks=[_watch(on_step, job)],
+        )
+        start = time.perf_counter()
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
+        seconds = time.perf_counter() - start
+        trainer.save_model(str(job.weights))
+        trainer.end()
+    history = [one for one in trainer.state.log_history if "loss" in one]
+    return Trained(
+        losses=[float(one["loss"]) for one in history],
+        history=history,
+        tokens=int(history[-1].get("num_tokens", 0)) if history else 0,
+        seconds=seconds,
+        memory=peak_memory(),
+        resumed_at=_step_of(last) if last else 0,
+    )
+
+
+def last_checkpoint(weights: Path) -> Path | None:
+    """The last checkpoint that was written to its end."""
+    found = sorted(weights.glob("checkpoint-*"), key=_step_of, reverse=True)
+    return next((one for one in found if _is_whole(one)), None)
+
+
+def peak_memory() -> int:
+    """The most memory in bytes that was in use: the GPU's where there is one, else this process's."""
+    import torch
+
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _step_of(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """Whether its state, which is written last, can be read."""
+    try:
+        json.loads((checkpoint / _STATE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _model_init(job: Job) -> dict[str, Any]:
+    """How TRL loads a model that it is given by name."""
+    if job.adapter:
+        return {}
+    return {"model_init_kwargs": {"dtype": job.model_arguments()["dtype"]}}
+
+
+def _model(job: Job) -> Any:  # noqa: ANN401 - a path, or a model of peft
+    if not job.adapter:
+        return str(job.model)
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    dtype = getattr(torch, job.model_arguments()["dtype"])
+    base = AutoModelForCausalLM.from_pretrained(
+        job.model, dtype=dtype, local_files_only=True, quantization_config=_quantization(job)
+    )
+    return PeftModel.from_pretrained(base, job.adapter, is_trainable=True, local_files_only=True)
+
+
+def _tokenizer(job: Job) -> Any:  # noqa: ANN401 - transformers' own
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(job.model, local_files_only=True)
+
+
+def _adapter(job: Job) -> Any:  # noqa: ANN401 - peft's own
+    if job.recipe.lora is None or job.adapter:
+        return None
+    from trl import ModelConfig, get_peft_config
+
+    return get_peft_config(ModelConfig(**job.model_arguments()))
+
+
+def _quantization(job: Job) -> Any:  # noqa: ANN401 - transformers' own
+    if not job.recipe.quantized:
+        return None
+    from trl import ModelConfig, get_quantization_config
+
+    return get_quantization_config(ModelConfig(**job.model_arguments()))
+
+
+def _dataset(folder: Path) -> Any:  # noqa: ANN401 - datasets' own
+    import datasets
+
+    datasets.disable_progress_bars()
+    return datasets.load_dataset(str(folder), split="train", cache_dir=str(folder / ".cache"))
+
+
+def _watch(on_step: Callable[[Step], None], job: Job) -> "TrainerCallback":
+    """Tells of every step, and stops at a loss that is no number, before that state is saved."""
+    from transformers import TrainerCallback
+
+    begun = time.perf_counter()
+
+    class Watch(TrainerCallback):  # type: ignore[misc]
+        def on_log(self, _args: Any, state: Any, _control: Any, logs: Any = None, **_: Any) -> None:  # noqa: ANN401
+            if not logs or "loss" not in logs:
+                return
+            loss = float(logs["loss"])
+            if not math.isfinite(loss) or not math.isfinite(float(logs.get("grad_norm", 0.0))):
+                last = last_checkpoint(job.weights)
+                kept = (
+                    f"step {_step_of(last)} is kept in {last}" if last else "nothing was saved yet"
+                )
+                raise KgkitError(
+                    f"{job.name}: the loss is {loss} at step {state.global_step}; {kept}. "
+                    "Lower learning_rate (--set stages.0.learning_rate=...) or max_grad_norm, and begin anew"
+                )
+            on_step(
+                Step(
+                    step=state.global_step,
+                    steps=state.max_steps,
+                    loss=loss,
+                    tokens=int(logs.get("num_tokens", 0)),
+                    seconds=time.perf_counter() - begun,
+                    memory=peak_memory(),
+                )
+            )
+
+    return Watch()
+
+
+@contextlib.contextmanager
+def _told(job: Job) -> Iterator[None]:
+    """Say what the user can do about what the libraries raise when a disk or the memory is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_SPACE:
+            raise
+        raise KgkitError(_full(job)) from error
+    except RuntimeError as error:
+        said = str(error)
+        if "out of memory" in said or "can't allocate memory" in said:
+            raise KgkitError(
+                f"{job.name}: too little memory: lower stages.N.batch (and raise accumulation), context, or set checkpointing=true"
+            ) from error
+        if "No space left" in said or "I/O error" in said or "unexpected pos" in said:
+            raise KgkitError(_full(job)) from error
+        raise
+
+
+def _full(job: Job) -> str:
+    last = last_checkpoint(job.weights)
+    kept = f"step {_step_of(last)} is kept" if last else "nothing was saved yet"
+    return f"{job.weights}: the disk is full; {kept}. Free some space and run the same command with --resume"
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what is logged as a dictionary per step off stdout, which the watcher tells, and what libraries tell each other."""
+    with (
+        warnings.catch_warnings(),
+        Path(os.devnull).open("w") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+    ):
+        warnings.simplefilter("ignore", FutureWarning)
+        yield

@@ -1,0 +1,77 @@
+"""Refuse to train on what must stay unseen: held-out assets by column and by name, evaluation questions, matrices under `alia`."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from kgkit.errors import ContentError
+from kgkit.expand.scope import Assets
+from kgkit.finetune.recipe import Protocol
+from kgkit.finetune.rows import Row
+from kgkit.graph import reading
+from kgkit.graph.store import GraphStore
+from kgkit.names import plain
+from kgkit.splits import Split
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Guard:
+    """What no row may tell, and the families that rows speak of, as they pass."""
+
+    def __init__(
+        self, graph: GraphStore, split: Split, protocol: Protocol, stems: "Sequence[str]"
+    ) -> None:
+        self._split = split
+        self._protocol = protocol
+        self._names = Assets(reading.assets(graph, role=None), split).held_out_pattern
+        self._stems = {plain(stem) for stem in stems}
+        self.families: set[str] = set()
+        self.checked = 0
+
+    def passed(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """The rows. Raises ContentError at the first one that tells of the evaluation, and says what and where."""
+        for row in rows:
+            fault = self.fault(row)
+            if fault:
+                raise ContentError(
+                    f"{row.part}, row {row.id[:16]}: {fault}. A model that learned it could not be measured: take the row out, or train under another split (`kgkit load --split none`)"
+                )
+            yield self._seen(row)
+
+    def without(self, rows: Iterable[Row], left_out: Counter[str]) -> Iterator[Row]:
+        """The rows of kgkit's own making but those that tell of the evaluation, which are counted."""
+        for row in rows:
+            if self.fault(row):
+                left_out["tells of the evaluation"] += 1
+            else:
+                yield self._seen(row)
+
+    def _seen(self, row: Row) -> Row:
+        if row.asset:
+            self.families.add(self._split.family(row.asset))
+        self.checked += 1
+        return row
+
+    def fault(self, row: Row) -> str:
+        """What the row tells of the evaluation, "" if nothing."""
+        if row.asset and self._split.side(row.asset) == "held_out":
+            return f"is about {row.asset}, which is held out"
+        if row.asset and self._split.side(row.asset) == "dev":
+            return f"is about {row.asset}, which is for development, not for training"
+        words = row.words
+        found = self._names.search(words)
+        if found:
+            return f"names {found.group()}, which is held out: {_around(words, found)}"
+        asked = next((line for line in words.splitlines() if plain(line) in self._stems), "")
+        if asked:
+            return f"asks what the evaluation asks: {asked}"
+        if self._protocol == "alia" and row.matrix:
+            return "tells a cell of a sensor matrix, and the protocol alia trains on none"
+        return ""
+
+
+def _around(text: str, found: "re.Match[str]") -> str:
+    return " ".join(text[max(found.start() - 40, 0) : found.end() + 40].split())

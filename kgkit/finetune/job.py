@@ -1,0 +1,150 @@
+"""One stage as what TRL is given: the same values train it here, under accelerate's launcher, and with `trl sft --config`."""
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from kgkit.finetune.recipe import Lora, Recipe, Stage
+
+TRL = "trl.yaml"
+_SAVES = 10
+"""How often a stage is saved on its way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A stage on disk. `adapter`: the one of the stage before, which is trained on; None to begin one, or without LoRA.
+
+    `folder` holds `data/`, the trainer's checkpoints and at last the weights. `steps`: at most so many, None for all.
+    """
+
+    name: str
+    folder: Path
+    model: Path
+    adapter: Path | None
+    recipe: Recipe
+    stage: Stage
+    steps: int | None = None
+
+    @property
+    def data(self) -> Path:
+        """The dataset that is trained on."""
+        return self.folder / "data"
+
+    @property
+    def weights(self) -> Path:
+        """Where the trained weights are left, with the checkpoints."""
+        return self.folder / "weights"
+
+    def arguments(self, *, rows: int, report_to: str) -> dict[str, Any]:
+        """What `SFTConfig` is given; `rows`: sequences of one epoch, about."""
+        stage, recipe = self.stage, self.recipe
+        steps = self.steps or math.ceil(rows / (stage.batch * stage.accumulation) * stage.epochs)
+        return {
+            "output_dir": str(self.weights),
+            "max_length": recipe.context,
+            "num_train_epochs": stage.epochs,
+            "max_steps": self.steps or -1,
+            "per_device_train_batch_size": stage.batch,
+            "gradient_accumulation_steps": stage.accumulation,
+            "learning_rate": stage.learning_rate,
+            "lr_scheduler_type": stage.schedule,
+            "warmup_steps": stage.warmup,
+            "weight_decay": stage.weight_decay,
+            "max_grad_norm": stage.max_grad_norm,
+            "optim": "adamw_torch",
+            "packing": stage.packing,
+            "train_sampling_strategy": "group_by_length" if stage.by_length else "random",
+            "activation_checkpointing": recipe.checkpointing,
+            "bf16": number_format(recipe) == "bfloat16",
+            "seed": recipe.seed,
+            "data_seed": recipe.seed,
+            "logging_steps": 1,
+            "logging_nan_inf_filter": False,
+            "save_strategy": "steps",
+            "save_steps": max(1, steps // _SAVES),
+            "save_total_limit": 2,
+            "report_to": report_to,
+            "run_name": self.name,
+            "disable_tqdm": True,
+            "dataloader_pin_memory": False,
+        }
+
+    def model_arguments(self) -> dict[str, Any]:
+        """What TRL's `ModelConfig` is given: the model, its number format, the adapter."""
+        lora = self.recipe.lora
+        adapter = {
+            "use_peft": True,
+            "lora_r": lora.rank,
+            "lora_alpha": lora.alpha,
+            "lora_dropout": lora.dropout,
+            "lora_target_modules": targets(lora, self.model),
+        } if lora else {}  # fmt: skip
+        return {
+            "model_name_or_path": str(self.model),
+            "dtype": number_format(self.recipe) if lora else "float32",
+            "load_in_4bit": self.recipe.quantized,
+            **adapter,
+        }
+
+    def write(self, *, rows: int) -> None:
+        """Leave the stage as a configuration of TRL's own command line."""
+        said = {
+            "dataset_name": str(self.data),
+            **self.model_arguments(),
+            **self.arguments(rows=rows, report_to="none"),
+        }
+        (self.folder / TRL).write_text(yaml.safe_dump(said, sort_keys=False), encoding="utf-8")
+
+
+def number_format(recipe: Recipe) -> Literal["float32", "bfloat16"]:
+    """What the recipe's precision means on this machine."""
+    if recipe.precision != "auto":
+        return recipe.precision
+    import torch
+
+    from kgkit.teacher.local_model import placement
+
+    return "bfloat16" if placement()[1] is torch.bfloat16 else "float32"
+
+
+def targets(lora: Lora, model: Path) -> str | list[str]:
+    """The modules that are adapted: as the recipe names them, or each one of its layers by its full name."""
+    if lora.layers is None:
+        return lora.targets
+    first, last = lora.layers
+    return [
+        name
+        for name in linear_modules(model)
+        if (found := re.search(r"\.(\d+)\.", name))
+        and first <= int(found.group(1)) <= last
+        and (lora.targets == "all-linear" or name.rpartition(".")[2] in lora.targets)
+    ]
+
+
+def linear_modules(model: Path) -> list[str]:
+    """The names of all linear modules of a model but its output head; no weight is read."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with torch.device("meta"):
+        empty = AutoModelForCausalLM.from_config(
+            AutoConfig.from_pretrained(model, local_files_only=True)
+        )
+    head = empty.get_output_embeddings()
+    return [
+        name
+        for name, module in empty.named_modules()
+        if isinstance(module, torch.nn.Linear) and module is not head
+    ]
+
+
+def context_of(model: Path) -> int:
+    """The tokens that a model was made for at most."""
+    config = json.loads((model / "config.json").read_text(encoding="utf-8"))
+    return int(config.get("max_position_embeddings") or 1 << 30)

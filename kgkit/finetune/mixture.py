@@ -1,0 +1,117 @@
+"""Turn the parts of a stage into one dataset for the trainer: shares of tokens, a budget, and a seed that draws.
+
+A part without a share gives all its rows once. A part with one is drawn from, again and again if it must be, until it has its share of all tokens.
+"""
+
+import hashlib
+import json
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from kgkit.errors import UsageError
+from kgkit.finetune.recipe import Stage
+from kgkit.finetune.rows import Row
+from kgkit.workspace import write_atomically
+
+_TRAIN = "train.jsonl"
+Count = Callable[[Row], int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mixed:
+    """A stage's data: rows and tokens by part, and the sha256 of the file."""
+
+    rows: dict[str, int]
+    tokens: dict[str, int]
+    sha256: str
+
+    def as_json(self) -> dict[str, object]:
+        """The mixture as a run card says it."""
+        return asdict(self)
+
+
+def mix(
+    stage: Stage, parts: Sequence[Sequence[Row]], *, count: Count, seed: int
+) -> list[tuple[Row, int]]:
+    """The rows of one epoch with their tokens, in a drawn order.
+
+    Raises UsageError for a part without rows, shares that leave nothing to the others, and texts mixed with chats.
+    """
+    _require(stage, parts)
+    rng = random.Random(f"{seed}/{stage.name}")  # noqa: S311 - a draw, no secret
+    shared = sum(part.share or 0 for part in stage.data)
+    whole = [
+        (row, count(row))
+        for part, rows in zip(stage.data, parts, strict=True)
+        if part.share is None
+        for row in rows
+    ]
+    rng.shuffle(whole)
+    if stage.tokens is not None:
+        whole = _until(stage.tokens * (1 - shared), whole)
+    tokens = sum(each for _, each in whole) / (1 - shared) if whole else stage.tokens or 0
+    drawn = [
+        one
+        for part, rows in zip(stage.data, parts, strict=True)
+        if part.share is not None
+        for one in _until(part.share * tokens, _again_and_again(rows, count, rng))
+    ]
+    rng.shuffle(both := [*whole, *drawn])
+    return both
+
+
+def write(mixed: Sequence[tuple[Row, int]], folder: Path) -> Mixed:
+    """Write a mixture as the dataset that a trainer opens: `load_dataset(folder)`."""
+    lines = [json.dumps(row.as_trained(), ensure_ascii=False) + "\n" for row, _ in mixed]
+    data = "".join(lines).encode()
+    write_atomically(folder / _TRAIN, data)
+    tokens: Counter[str] = Counter()
+    for row, each in mixed:
+        tokens[row.part] += each
+    return Mixed(
+        rows=dict(sorted(Counter(row.part for row, _ in mixed).items())),
+        tokens=dict(sorted(tokens.items())),
+        sha256=hashlib.sha256(data).hexdigest(),
+    )
+
+
+def _require(stage: Stage, parts: Sequence[Sequence[Row]]) -> None:
+    for part, rows in zip(stage.data, parts, strict=True):
+        if not rows:
+            raise UsageError(f"stage {stage.name}: its part {part.source} has no row")
+    forms = {rows[0].form for rows in parts}
+    if len(forms) > 1:
+        raise UsageError(
+            f"stage {stage.name} mixes texts with chats, whose loss is not on the same tokens; make two stages of it"
+        )
+    shares = [part.share for part in stage.data]
+    given = sum(share or 0 for share in shares)
+    if None in shares and given >= 1:
+        raise UsageError(f"stage {stage.name}: the shares of its parts leave nothing to the others")
+    if None not in shares and (stage.tokens is None or abs(given - 1) > 1e-6):
+        raise UsageError(
+            f"stage {stage.name}: all its parts have a share; these must be 1 in all, of a number of `tokens`"
+        )
+
+
+def _until(tokens: float, rows: Iterable[tuple[Row, int]]) -> list[tuple[Row, int]]:
+    """The first rows whose tokens reach a number."""
+    taken = []
+    for one in rows:
+        if tokens <= 0:
+            break
+        taken.append(one)
+        tokens -= one[1]
+    return taken
+
+
+def _again_and_again(
+    rows: Sequence[Row], count: Count, rng: random.Random
+) -> Iterator[tuple[Row, int]]:
+    """All rows in a drawn order, then in another one, without end."""
+    counted = [(row, count(row)) for row in rows]
+    while True:
+        yield from rng.sample(counted, len(counted))

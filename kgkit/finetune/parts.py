@@ -1,0 +1,188 @@
+"""Turn each part of a stage's data into rows: from the workspace's corpora, its tables, files, or text that Python carries."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from kgkit.corpora import export as exporting
+from kgkit.corpora.cpt import cpt
+from kgkit.corpora.curated import curation_of
+from kgkit.corpora.raft_corpus import raft
+from kgkit.errors import ContentError, UsageError
+from kgkit.finetune.asked import question_rows
+from kgkit.finetune.recipe import CorpusPart, FilesPart, GeneralPart, Part, QuestionsPart, Stage
+from kgkit.finetune.rows import Row, Turns, turn
+from kgkit.graph.store import GraphStore
+from kgkit.records import digest
+from kgkit.splits import Split
+from kgkit.teacher.ledger import Ledger
+
+_GENERAL = "general: Python's reference"
+EXPORTED = "corpora"
+"""The folder of a run that holds the corpora it trains on, as `kgkit export` writes them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where a run's data comes from. `stems`: evaluation questions that no passage may tell of."""
+
+    graph: GraphStore
+    ledger: Ledger
+    split: Split
+    folder: Path
+    seed: int
+    stems: Sequence[str] = ()
+    left_out: dict[str, Counter[str]] = field(default_factory=dict)
+
+
+def rows_of(part: Part, source: Source) -> Iterator[Row]:
+    """The rows of a part, in a fixed order. Raises UsageError, ContentError for what is not there or no training data."""
+    if isinstance(part, QuestionsPart):
+        left_out = source.left_out.setdefault(part_name(part), Counter())
+        return question_rows(part, source.graph, source.split, seed=source.seed, left_out=left_out)
+    if isinstance(part, CorpusPart):
+        return _corpus(part, source)
+    if isinstance(part, FilesPart):
+        return _files(part)
+    return _general(part)
+
+
+def part_name(part: QuestionsPart) -> str:
+    """What the rows of a part are called in cards."""
+    return f"questions {part.benchmark}"
+
+
+def export_corpora(stages: Sequence[Stage], source: Source) -> None:
+    """Write the corpora that the stages name to the run's folder, in one export. Raises as `kgkit export` does."""
+    names = {part.corpus for stage in stages for part in stage.data if isinstance(part, CorpusPart)}
+    if not names:
+        return
+    source.folder.mkdir(parents=True, exist_ok=True)
+    curation = curation_of(
+        source.graph, split=source.split, folder=source.folder, stems=source.stems
+    )
+    exporting.export(
+        source.folder / EXPORTED,
+        graph=source.graph,
+        ledger=source.ledger,
+        split=source.split,
+        curation=curation,
+        order=exporting.order(
+            only=sorted(names),
+            format_="hf",
+            splits=["train"],
+            made=[raft(without=curation.verdicts), cpt()],
+        ),
+    )
+
+
+def _corpus(part: CorpusPart, source: Source) -> Iterator[Row]:
+    import pyarrow.parquet as pq
+
+    files = sorted((source.folder / EXPORTED / part.corpus).glob("train*.parquet"))
+    if not files:
+        raise UsageError(
+            f"the workspace has no row of {part.corpus} for training: run `kgkit expand` and `kgkit extend` first"
+        )
+    table = pq.read_table(files)
+    ticked = _matrix(source.graph)
+    for row in table.slice(0, part.rows).to_pylist():
+        yield _row(
+            row,
+            part=part.corpus,
+            where=f"corpus {part.corpus}",
+            matrix=part.corpus == "relevance"
+            or (row.get("asset"), row.get("failure_mode"), row.get("sensor")) in ticked,
+        )
+
+
+def _matrix(graph: GraphStore) -> set[tuple[object, object, object]]:
+    """(asset, failure mode, sensor) of every cell that a sensor matrix has."""
+    found = graph.query(
+        "MATCH (s:Sensor)-[r:RELEVANT_TO]->(f:FailureMode) WHERE r.origin <> 'teacher' RETURN r.asset, f.id, s.id"
+    )
+    return {(asset, mode, sensor) for asset, mode, sensor in found.rows}
+
+
+def _files(part: FilesPart) -> Iterator[Row]:
+    import datasets
+
+    path = part.path.expanduser()
+    if not path.exists():
+        raise UsageError(f"{path}: no such file or folder of training data")
+    datasets.disable_progress_bars()
+    kinds = {".jsonl": "json", ".json": "json", ".parquet": "parquet", ".csv": "csv"}
+    try:
+        if path.is_dir():
+            loaded = datasets.load_dataset(str(path), part.config, split="train")
+        elif path.suffix in kinds:
+            loaded = datasets.load_dataset(kinds[path.suffix], data_files=str(path), split="train")
+        else:
+            raise UsageError(f"{path}: is no folder, JSONL, Parquet or CSV")
+    except (ValueError, OSError, datasets.exceptions.DatasetGenerationError) as error:
+        raise ContentError(f"{path}: {' '.join(str(error).split())[:300]}") from None
+    for number, row in enumerate(loaded, start=1):
+        yield _row(row, part=path.name, where=f"{path}: row {number}", matrix=False)
+
+
+def _row(row: Mapping[str, Any], *, part: str, where: str, matrix: bool) -> Row:
+    """A row of a dataset: prompt and completion, else messages that end with the assistant's, else a text."""
+    said: dict[str, Any]
+    if row.get("completion") and row.get("prompt"):
+        said = (
+            {
+                "prompt": turn("user", row["prompt"]),
+                "completion": turn("assistant", row["completion"]),
+            }
+            if isinstance(row["prompt"], str)
+            else {"prompt": tuple(row["prompt"]), "completion": tuple(row["completion"])}
+        )
+    elif row.get("messages"):
+        *asked, answered = cast("Turns", tuple(row["messages"]))
+        if not asked or answered["role"] != "assistant":
+            raise ContentError(
+                f"{where}: messages must be a question and end with the assistant's answer"
+            )
+        said = {"prompt": tuple(asked), "completion": (answered,)}
+    elif isinstance(row.get("text"), str) and row["text"].strip():
+        said = {"text": row["text"]}
+    else:
+        raise ContentError(
+            f"{where}: has neither text, nor messages, nor prompt with completion; it has {', '.join(row)}"
+        )
+    return Row(
+        id=str(row.get("id") or digest(said)),
+        part=part,
+        asset=str(row.get("asset") or ""),
+        matrix=matrix,
+        **said,
+    )
+
+
+def _general(part: GeneralPart) -> Iterator[Row]:
+    """The language reference that comes with Python (`help("with")`), under the PSF licence."""
+    from pydoc_data.topics import topics
+
+    for name in sorted(topics):
+        text = topics[name].strip()
+        if part.form == "text":
+            yield Row(id=digest(text), part=_GENERAL, text=text)
+            continue
+        title, _, rest = text.partition("\n")
+        paragraphs = [
+            " ".join(one.split())
+            for one in re.split(r"\n\s*\n", rest)
+            if not one.startswith((" ", "*"))
+        ]
+        first = next((one for one in paragraphs if len(one) > 80), "")
+        if first:
+            asked = f"Explain this of the Python language: {title.strip()}"
+            yield Row(
+                id=digest(first),
+                part=_GENERAL,
+                prompt=turn("user", asked),
+                completion=turn("assistant", first),
+            )

@@ -1,0 +1,292 @@
+"""Turn a file of finetune/ into a recipe: model, adapter, stages with their data, and what it is measured on. Complete: nothing that changes a result has a default."""
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from kgkit import content
+from kgkit.errors import ContentError, UsageError
+
+Protocol = Literal["alia", "transfer"]
+Answer = Literal["letters", "options", "explained"]
+_STUDY = "arms"
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    share: float | None = Field(gt=0, lt=1)
+    """Of the stage's tokens: rows are drawn until the part has it. null: all its rows, once."""
+
+
+class CorpusPart(_Part):
+    """A corpus of the workspace, as `kgkit export` writes it: texts, or chats where it holds questions."""
+
+    source: Literal["corpus"]
+    corpus: str
+    rows: int | None = Field(gt=0)
+    """At most so many, the first by id (ids are digests, so that is a draw). null: all."""
+
+
+class QuestionsPart(_Part):
+    """Questions about training assets, by the rules of a benchmark, put as `kgkit evaluate` puts them."""
+
+    source: Literal["questions"]
+    benchmark: str
+    rows: int = Field(gt=0)
+    """At most so many of each type."""
+    answer: Answer
+    """What is learned: the letter, the right option's text, or that text with the reason why."""
+    wordings: int = Field(ge=1)
+    """Each question so often, each time in other words, with its options in other places. 1: the plain one."""
+
+
+class FilesPart(_Part):
+    """Rows of an exported directory, a Hugging Face dataset on disk, JSONL or Parquet: `text`, `messages`, or `prompt` with `completion`."""
+
+    source: Literal["files"]
+    path: Path
+    config: str | None
+
+
+class GeneralPart(_Part):
+    """General text that Python carries: the topics of its language reference (`text`), or each as a question with its answer (`chat`)."""
+
+    source: Literal["general"]
+    form: Literal["text", "chat"]
+
+
+Part = Annotated[
+    CorpusPart | QuestionsPart | FilesPart | GeneralPart, Field(discriminator="source")
+]
+
+
+class Lora(BaseModel):
+    """A low-rank adapter. `layers`: from and to, counted from 0, null for all."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rank: int = Field(gt=0)
+    alpha: int = Field(gt=0)
+    dropout: float = Field(ge=0, lt=1)
+    targets: Literal["all-linear"] | list[str]
+    layers: tuple[int, int] | None
+
+
+class Stage(BaseModel):
+    """One run of the trainer over one mixture, from the weights that the stage before left."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    data: list[Part] = Field(min_length=1)
+    tokens: int | None = Field(gt=0)
+    """At most so many for one epoch. null: all."""
+    epochs: float = Field(gt=0)
+    learning_rate: float = Field(gt=0)
+    schedule: Literal["constant", "linear", "cosine", "constant_with_warmup"]
+    warmup: float = Field(ge=0, lt=1)
+    """Share of all steps."""
+    weight_decay: float = Field(ge=0)
+    max_grad_norm: float = Field(gt=0)
+    batch: int = Field(gt=0)
+    """Rows on one device, of one step without accumulation."""
+    accumulation: int = Field(gt=0)
+    packing: bool
+    """Several rows in one sequence; none sees another."""
+    by_length: bool
+    """Rows of like length in one batch."""
+
+
+class Measured(BaseModel):
+    """A benchmark that is asked before and after training."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    benchmark: str
+    by: Literal["letters", "options"]
+    limit: int | None = Field(gt=0)
+
+
+class Recipe(BaseModel):
+    """A whole training run: what is trained, on what, how, and what shows whether it helped."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    version: int
+    title: str
+    source: str
+    model: str
+    protocol: Protocol
+    seed: int
+    precision: Literal["float32", "bfloat16", "auto"]
+    """`auto`: bfloat16 where the hardware multiplies it, else float32."""
+    quantized: bool
+    """The frozen weights in 4 bits (QLoRA); needs CUDA."""
+    checkpointing: bool
+    """Activations are computed again on the way back: less memory, about a quarter more time."""
+    context: int = Field(gt=0)
+    """Tokens of one row at most; what is beyond is cut off."""
+    lora: Lora | None
+    """null: all weights are trained."""
+    stages: list[Stage] = Field(min_length=1)
+    evaluate: list[Measured]
+    retain: bool
+    """Whether the general questions are asked before and after as well."""
+
+
+class Study(BaseModel):
+    """Arms of a recipe, each with some settings of its own, for each seed: what makes the difference?"""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    version: int
+    title: str
+    source: str
+    recipe: str
+    seeds: list[int] = Field(min_length=1)
+    arms: dict[str, dict[str, Any]] = Field(min_length=1)
+    """Arm -> what differs from the recipe, by dotted names. An arm with `null` is the model as it is."""
+
+
+def names() -> list[str]:
+    """The recipes and studies of the content folder."""
+    return sorted(path.stem for path in content.folder("finetune").glob("*.yaml"))
+
+
+def find(name: str) -> Path:
+    """The file of a recipe or study by name, or a file of the user's own. Raises UsageError."""
+    if Path(name).suffix in (".yaml", ".yml"):
+        if not Path(name).is_file():
+            raise UsageError(f"there is no file {name}; name a recipe: {', '.join(names())}")
+        return Path(name)
+    path = content.folder("finetune") / f"{name}.yaml"
+    if not path.is_file():
+        near = difflib.get_close_matches(name, names(), n=1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        raise UsageError(f"there is no recipe {name}{meant} choose one of: {', '.join(names())}")
+    return path
+
+
+def listed(name: str) -> tuple[str, str]:
+    """A recipe or study with its title. Raises ContentError."""
+    path = content.path("finetune", f"{name}.yaml")
+    return name, (read_study(path) if is_study(path) else read_recipe(path)).title
+
+
+def check_recipes() -> None:
+    """Read every recipe and study. Raises ContentError, UsageError."""
+    for name in names():
+        listed(name)
+
+
+def is_study(path: Path) -> bool:
+    """Whether the file holds arms of a recipe rather than a recipe."""
+    return f"\n{_STUDY}:" in content.text_of(path)
+
+
+def read_recipe(path: Path, changes: Mapping[str, Any] | None = None) -> Recipe:
+    """The recipe in a file, with `changes` by dotted names (`lora.rank`, `stages.0.epochs`). Raises ContentError, UsageError."""
+    try:
+        raw = yaml.safe_load(content.text_of(path))
+    except yaml.YAMLError as error:
+        raise ContentError(f"{path}: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise ContentError(f"{path}: is no recipe: fields with values are expected")
+    for name, value in (changes or {}).items():
+        _set(raw, name, value, where=path.name)
+    return _checked(raw, Recipe, path)
+
+
+def read_study(path: Path) -> Study:
+    """The study in a file. Raises ContentError."""
+    raw = yaml.safe_load(content.text_of(path))
+    return _checked(raw, Study, path)
+
+
+def settings(said: Sequence[str]) -> dict[str, Any]:
+    """`--set stages.0.epochs=2` -> {"stages.0.epochs": 2}; values are YAML. Raises UsageError."""
+    found = {}
+    for one in said:
+        name, equals, value = one.partition("=")
+        if not equals or not name.strip():
+            raise UsageError(f"--set {one}: say NAME=VALUE, as in --set stages.0.epochs=2")
+        try:
+            found[name.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UsageError(f"--set {one}: {value} is no value") from None
+    return found
+
+
+def as_yaml(recipe: Recipe) -> str:
+    """The recipe with all that was set, as a file that can be trained again."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _set(raw: Any, name: str, value: object, *, where: str) -> None:  # noqa: ANN401 - YAML is anything
+    *way, last = name.split(".")
+    at = raw
+    for step in [*way, last]:
+        known = (
+            list(at)
+            if isinstance(at, dict)
+            else [str(number) for number in range(len(at))]
+            if isinstance(at, list)
+            else []
+        )
+        if step not in known:
+            raise UsageError(f"{where}: {name} is unknown{_meant(step, known)}")
+        if step is last:
+            break
+        at = at[step] if isinstance(at, dict) else at[int(step)]
+    at[last if isinstance(at, dict) else int(last)] = value
+
+
+def _checked(raw: object, model: type[_Model], path: Path) -> _Model:
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        raise ContentError(f"{path.name}: {_said(error, model)}") from None
+
+
+def _said(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first of the errors, with the name that was meant."""
+    errors = error.errors()
+    first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
+    steps = [str(part) for part in first["loc"]]
+    place = ".".join(steps) or "the file"
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    if first["type"] == "extra_forbidden":
+        return f"{place} is unknown{_meant(steps[-1], list(_fields(model)))}{more}"
+    if first["type"] == "missing":
+        return f"{place} is missing: a recipe says everything that changes its result{more}"
+    return f"{place}: {first['msg']}{more}"
+
+
+def _meant(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return (
+        f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}" if known else ""
+    )
+
+
+def _fields(model: type[BaseModel]) -> Iterator[str]:
+    """The names of all fields of a model and of the models in it."""
+    for name, field in model.model_fields.items():
+        yield name
+        yield from _fields_of(field.annotation)
+
+
+def _fields_of(annotation: object) -> Iterator[str]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield from _fields(annotation)
+        return
+    for inner in get_args(annotation):
+        yield from _fields_of(inner)

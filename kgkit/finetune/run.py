@@ -1,0 +1,329 @@
+"""A recipe from its data to a model with a run card: gather, check, measure, train stage after stage, measure again."""
+
+import json
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from kgkit.corpora.tokens import open_tokens
+from kgkit.errors import KgkitError, UsageError
+from kgkit.evaluation.evaluate import Bench, Options, evaluate
+from kgkit.evaluation.intervals import Comparison, compare
+from kgkit.evaluation.models import CARD
+from kgkit.evaluation.pose import Posed, pose
+from kgkit.evaluation.results import Result
+from kgkit.evaluation.retain import read_retention, retained
+from kgkit.evaluation.scores import exactly_right
+from kgkit.evaluation.table import table
+from kgkit.finetune import card as cards
+from kgkit.finetune import mixture
+from kgkit.finetune.engine import Step, Trained, train
+from kgkit.finetune.guard import Guard
+from kgkit.finetune.job import Job
+from kgkit.finetune.parts import Source, export_corpora, part_name, rows_of
+from kgkit.finetune.recipe import Measured, Part, QuestionsPart, Recipe, as_yaml
+from kgkit.finetune.rows import Row
+from kgkit.teacher.asking import Event
+from kgkit.teacher.budget import Budget
+from kgkit.teacher.ledger import Ledger
+from kgkit.workspace import write_atomically
+
+RECIPE = "recipe.yaml"
+DATA = "data.json"
+TRAINED = "trained.json"
+_COPIED = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
+_SEED = 0
+
+
+class Watcher(Protocol):
+    """Who is told how far a run is."""
+
+    def begins(self, what: str, total: int) -> None:
+        """A stage of so many steps, or a benchmark of so many questions."""
+
+    def step(self, step: Step) -> None:
+        """A step of training is done."""
+
+    def event(self, event: Event) -> None:
+        """A question was answered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A recipe with its data on disk: one job for each stage, its mixture, and what the guard saw."""
+
+    recipe: Recipe
+    model: Path
+    folder: Path
+    jobs: list[Job]
+    mixed: list[mixture.Mixed]
+    families: list[str]
+    checked: int
+    left_out: Mapping[str, Mapping[str, int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A trained model: its folder, its card, and both measured before and after."""
+
+    folder: Path
+    card: Path
+    said: Mapping[str, Any]
+
+
+def prepare(
+    recipe: Recipe, *, model: Path, folder: Path, bench: Bench, ledger: Ledger, resume: bool
+) -> Prepared:
+    """Gather and check the data of all stages and write it below `folder`, as TRL reads it.
+
+    Raises UsageError where `folder` holds another run, or this one unfinished and `resume` is false; ContentError for data that
+    tells of the evaluation, before anything is trained.
+    """
+    _require_same(folder, recipe, resume=resume)
+    stems = [question.stem for posed in _posed(recipe, bench) for question in posed.questions]
+    source = Source(
+        graph=bench.graph, ledger=ledger, split=bench.split, folder=folder, seed=recipe.seed, stems=stems,
+    )  # fmt: skip
+    guard = Guard(bench.graph, bench.split, recipe.protocol, stems)
+    tokens = open_tokens(model)
+    export_corpora(recipe.stages, source)
+
+    def count(row: Row) -> int:
+        return len(tokens.ids([row.words])[0])
+
+    jobs: list[Job] = []
+    mixed: list[mixture.Mixed] = []
+    for number, stage in enumerate(recipe.stages):
+        parts = [list(_checked(part, source, guard)) for part in stage.data]
+        mixture_ = mixture.mix(stage, parts, count=count, seed=recipe.seed)
+        job = Job(
+            name=stage.name,
+            folder=folder / "stages" / f"{number + 1}-{stage.name}",
+            model=model,
+            adapter=jobs[-1].weights if jobs and recipe.lora else None,
+            recipe=recipe,
+            stage=stage,
+        )
+        jobs.append(job)
+        mixed.append(_written(job, mixture_))
+    write_atomically(folder / RECIPE, as_yaml(recipe).encode())
+    return Prepared(
+        recipe=recipe,
+        model=model,
+        folder=folder,
+        jobs=jobs,
+        mixed=mixed,
+        families=sorted(guard.families),
+        checked=guard.checked,
+        left_out={name: dict(reasons) for name, reasons in source.left_out.items() if reasons},
+    )
+
+
+def finetune(prepared: Prepared, bench: Bench, watcher: Watcher, *, report_to: str) -> Finished:
+    """Measure, train every stage that is not trained yet, measure again, and write the card.
+
+    Raises KgkitError where training cannot go on; what was saved stays, and the same call goes on from it.
+    """
+    recipe, folder = prepared.recipe, prepared.folder
+    begun = time.time()
+    before = _measure(f"local:{prepared.model}", recipe, bench, watcher)
+    stages = [
+        _trained(job, mixed, watcher, report_to=report_to)
+        for job, mixed in zip(prepared.jobs, prepared.mixed, strict=True)
+    ]
+    _take(prepared.jobs[-1].weights, folder)
+    card = _card(prepared, bench, stages, begun)
+    cards.write(folder, card, recipe)
+    after = _measure(f"local:{folder}", recipe, bench, watcher)
+    card["evaluation"] = [
+        _compared(posed, one, other) for (posed, one), (_, other) in zip(before, after, strict=True)
+    ]
+    card["verdict"] = _verdict(recipe, before, after, bench.folder)
+    return Finished(folder=folder, card=cards.write(folder, card, recipe), said=card)
+
+
+def _require_same(folder: Path, recipe: Recipe, *, resume: bool) -> None:
+    said = folder / RECIPE
+    if not said.exists():
+        return
+    if said.read_text(encoding="utf-8") != as_yaml(recipe):
+        raise UsageError(
+            f"{folder} holds a run of another recipe; name this one with --name, or delete that folder"
+        )
+    if not resume:
+        state = "finished" if (folder / CARD).exists() else "not finished"
+        raise UsageError(
+            f"{folder} holds this very run, {state}: add --resume to go on with it, --name for another one, or delete it"
+        )
+
+
+def _checked(part: Part, source: Source, guard: Guard) -> Iterator[Row]:
+    rows = rows_of(part, source)
+    if isinstance(part, QuestionsPart):
+        return guard.without(rows, source.left_out[part_name(part)])
+    return guard.passed(rows)
+
+
+def _written(job: Job, mixed: Sequence[tuple[Row, int]]) -> mixture.Mixed:
+    """The mixture on disk; the one that is there already must be the same."""
+    found = mixture.write(mixed, job.data)
+    record = job.folder / DATA
+    if record.exists() and json.loads(record.read_text(encoding="utf-8")) != found.as_json():
+        raise UsageError(
+            f"{job.folder}: the workspace has changed since this run began; train it anew with --name"
+        )
+    write_atomically(record, json.dumps(found.as_json(), indent=1).encode())
+    job.write(rows=_sequences(job, found))
+    return found
+
+
+def _sequences(job: Job, mixed: mixture.Mixed) -> int:
+    """What one epoch puts through the model, about: rows, or packs of them."""
+    rows = sum(mixed.rows.values())
+    if not job.stage.packing:
+        return rows
+    return max(1, -(-sum(mixed.tokens.values()) // job.recipe.context))
+
+
+def _trained(job: Job, mixed: mixture.Mixed, watcher: Watcher, *, report_to: str) -> dict[str, Any]:
+    """Train a stage, or read how its training ended."""
+    record = job.folder / TRAINED
+    if not record.exists():
+        rows = _sequences(job, mixed)
+        watcher.begins(job.name, 0)
+        trained = train(job, rows=rows, on_step=watcher.step, report_to=report_to)
+        write_atomically(record, json.dumps(asdict(trained)).encode())
+    found = Trained(**json.loads(record.read_text(encoding="utf-8")))
+    tokens = sum(mixed.tokens.values()) * job.stage.epochs
+    return {
+        "name": job.name,
+        "data": mixed.as_json(),
+        "steps": len(found.losses),
+        "seconds": round(found.seconds, 1),
+        "resumed_at": found.resumed_at,
+        "tokens": found.tokens or round(tokens),
+        "tokens_per_second": round((found.tokens or tokens) / max(found.seconds, 1e-9), 1),
+        "peak_memory_mb": round(found.memory / 1e6),
+        "first_loss": round(found.losses[0], 6),
+        "last_loss": round(found.losses[-1], 6),
+        "losses": [round(loss, 6) for loss in found.losses],
+    }
+
+
+def _take(weights: Path, folder: Path) -> None:
+    """Put the last stage's weights where the model is loaded from: data alone, no pickle."""
+    for pattern in _COPIED:
+        for file in weights.glob(pattern):
+            shutil.copy2(file, folder / file.name)
+
+
+def _posed(recipe: Recipe, bench: Bench) -> list[Posed]:
+    return [_pose(one, bench) for one in recipe.evaluate]
+
+
+def _pose(measured: Measured, bench: Bench) -> Posed:
+    return pose(measured.benchmark, graph=bench.graph, split=bench.split, limit=measured.limit)
+
+
+def _measure(
+    uri: str, recipe: Recipe, bench: Bench, watcher: Watcher
+) -> list[tuple[Posed, Result]]:
+    """What the model answers to the recipe's benchmarks, and to the general questions if it says so."""
+    asked = [(_pose(one, bench), Options(by=one.by, robust=False)) for one in recipe.evaluate]
+    if recipe.retain:
+        rest = pose(read_retention().questions, graph=bench.graph, split=bench.split)
+        asked.append((rest, Options(robust=False)))
+    found = []
+    for posed, options in asked:
+        watcher.begins(posed.name, len(posed.questions))
+        result = evaluate(uri, posed, bench, options, budget=Budget(), on_event=watcher.event)
+        found.append((posed, result))
+    return found
+
+
+def _compared(posed: Posed, before: Result, after: Result) -> dict[str, Any]:
+    """Before and after on the same questions, with the interval of the difference."""
+    clusters = {question.id: question.asset for question in posed.questions}
+    first, second = (exactly_right(posed.questions, one.by_question()) for one in (before, after))
+    found: Comparison = compare(first, second, clusters, seed=_SEED)
+    low, high = (found.interval.low, found.interval.high) if found.interval else (None, None)
+    return {
+        "benchmark": posed.name,
+        "questions": found.n,
+        "before": round(found.first, 4),
+        "after": round(found.second, 4),
+        "difference": round(found.difference, 4),
+        "ci_low": low,
+        "ci_high": high,
+        "p": found.p,
+        "undecided": sum(bool(one.undecided) for one in after.outcomes),
+    }
+
+
+def _verdict(
+    recipe: Recipe,
+    before: Sequence[tuple[Posed, Result]],
+    after: Sequence[tuple[Posed, Result]],
+    folder: Path,
+) -> list[str]:
+    """What the tables say of both models, which are written as `kgkit evaluate` writes them, and whether the rest was kept."""
+    lines = []
+    for (posed, one), (_, other) in zip(before, after, strict=True):
+        found = table(posed, [one, other])
+        found.write(folder / posed.name)
+        lines += found.remarks
+    if recipe.retain and recipe.evaluate:
+        both = [[result for _, result in results] for results in zip(before, after, strict=True)]
+        rest = before[-1][0]
+        margin = read_retention().margin
+        verdict = retained(before[0][0], both[0], rest, both[-1], margin=margin)
+        lines += verdict.lines()
+    return lines
+
+
+def _card(
+    prepared: Prepared, bench: Bench, stages: Sequence[Mapping[str, Any]], begun: float
+) -> dict[str, Any]:
+    recipe = prepared.recipe
+    corpora = sorted({name for mixed in prepared.mixed for name in mixed.rows})
+    return {
+        "name": recipe.name,
+        "trained_on": {
+            "protocol": recipe.protocol,
+            "families": prepared.families,
+            "corpora": corpora,
+        },
+        "held_out": sorted(bench.split.held_out),
+        "contamination": {"rows_checked": prepared.checked, "found": 0},
+        "left_out": prepared.left_out,
+        "model": {"name": prepared.model.name, "directory": str(prepared.model)},
+        "recipe": recipe.model_dump(mode="json"),
+        "stages": list(stages),
+        "evaluation": [],
+        "verdict": [],
+        "seconds": round(time.time() - begun, 1),
+        "hardware": cards.hardware(),
+        "versions": cards.versions(),
+    }
+
+
+def require_finetune() -> None:
+    """Raise KgkitError where the packages of the extra `finetune` are missing, without importing them."""
+    import importlib.util
+
+    needed = {
+        "torch": "torch",
+        "transformers": "transformers",
+        "trl": "trl",
+        "peft": "peft",
+        "datasets": "datasets",
+        "accelerate": "accelerate",
+    }
+    missing = [name for module, name in needed.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        raise KgkitError(
+            f'kgkit finetune needs {", ".join(missing)}: pip install "kgkit[finetune]"'
+        )
