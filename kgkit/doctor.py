@@ -16,9 +16,11 @@ from kgkit.errors import KgkitError
 from kgkit.evaluation.public import check_public
 from kgkit.evaluation.published import published_scores
 from kgkit.evaluation.retain import read_retention
+from kgkit.finetune.recipe import check_recipes
 from kgkit.graph.open import open_store
 from kgkit.prompts import check_prompts
 from kgkit.questions.benchmark import check_benchmarks
+from kgkit.retrieval.tasks import check_tasks
 from kgkit.schemas import graph_spec
 from kgkit.settings import Settings
 from kgkit.splits import read_split
@@ -73,8 +75,10 @@ def check_content() -> list[str]:
         read_retention,
         check_benchmarks,
         check_public,
+        check_tasks,
         read_spec,
         read_raft_spec,
+        check_recipes,
     ):
         try:
             read()

@@ -1,0 +1,1 @@
+"""Retrieval tasks: what an embedder is trained on and measured by, from any workspace's graph."""
