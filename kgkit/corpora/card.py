@@ -100,9 +100,9 @@ def _made(graph: GraphStore, ledger: Ledger) -> str:
             "\nThe teacher `reference` is no language model: its passages restate the loaded tables in fixed sentences."
         )
     rejected = [
-        (counts.stage, reason, n)
-        for counts in ledger.counts()
-        for reason, n in counts.rejected.items()
+        (stage, reason, n)
+        for stage, reasons in ledger.rejected().items()
+        for reason, n in reasons.items()
     ]
     if rejected:
         lines += [

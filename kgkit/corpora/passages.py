@@ -5,6 +5,7 @@ Column by column, in Arrow: a page's texts are never Python objects.
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 from kgkit.corpora.kinds import CORPUS_OF
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 TEXT = {"id": "string", "text": "string", "kind": "string", **LINEAGE}
 CHAT = {"messages": "messages", "prompt": "messages", "completion": "messages"}
 _BETWEEN = "\x1f"
+_KEYS_KNOWN = 2**15
 _T = TypeVar("_T")
 
 
@@ -135,6 +137,8 @@ class _Cells:
 
     def __init__(self, graph: GraphStore) -> None:
         self._cells = _cells(graph)
+        # what a document became is about the same: few keys, many passages
+        self._known = lru_cache(maxsize=_KEYS_KNOWN)(self._of)
 
     def of(self, table: "pa.Table") -> "pa.Array":
         """For each passage the cells of all relations between what it is about, sorted."""
@@ -143,16 +147,17 @@ class _Cells:
 
         about = [table.column(name) for name in ("asset", "part", "sensor", "failure_mode")]
         key = pc.binary_join_element_wise(*about, _BETWEEN).combine_chunks().dictionary_encode()
-        found = [self._of(*each.split(_BETWEEN)) for each in key.dictionary.to_pylist()]
+        found = [self._known(each) for each in key.dictionary.to_pylist()]
         return pa.array(found, arrow_types()["string[]"]).take(key.indices)
 
-    def _of(self, asset: str, part: str, sensor: str, failure_mode: str) -> list[str]:
+    def _of(self, key: str) -> list[str]:
+        asset, part, sensor, failure_mode = key.split(_BETWEEN)
         keys = [
             (asset, "" if part else sensor, ""),
             (asset, "", failure_mode),
             (asset, sensor, failure_mode),
         ]
-        cells = [self._cells[key] for key in keys if key in self._cells]
+        cells = [self._cells[relation] for relation in keys if relation in self._cells]
         return sorted(set().union(*cells)) if cells else []
 
 

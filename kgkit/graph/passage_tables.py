@@ -43,13 +43,14 @@ def passage_tables(store: GraphStore, kinds: Iterable[str] | None = None) -> Ite
     """
     for ids in _ids(store, kinds):
         for start in range(0, len(ids), PASSAGES_PER_PAGE):
+            wanted = ids.slice(start, PASSAGES_PER_PAGE)
             page = store.table(
-                f"UNWIND $ids AS id MATCH (p:Passage {{id: id}}) RETURN {RETURNED} ORDER BY p.id",
-                {"ids": ids.slice(start, PASSAGES_PER_PAGE).to_pylist()},
+                f"UNWIND $ids AS id MATCH (p:Passage {{id: id}}) RETURN {RETURNED}",
+                {"ids": wanted.to_pylist()},
                 columns=COLUMNS,
             )
             if page.num_rows:
-                yield filled(page)
+                yield filled(_in_order_of(wanted, page))
 
 
 def _ids(store: GraphStore, kinds: Iterable[str] | None) -> Iterator["pa.ChunkedArray"]:
@@ -64,6 +65,16 @@ def _ids(store: GraphStore, kinds: Iterable[str] | None) -> Iterator["pa.Chunked
             {**given, "first": first, "last": last},
             columns={"id": "string"},
         ).column("id")
+
+
+def _in_order_of(ids: "pa.ChunkedArray", page: "pa.Table") -> "pa.Table":
+    """The page in the order in which its passages were asked for: nearly always it comes so, and to sort it there costs a copy."""
+    import pyarrow.compute as pc
+
+    found = page.column("id")
+    if found.equals(ids):
+        return page
+    return page.take(pc.index_in(ids, found.combine_chunks()).drop_null())
 
 
 def filled(table: "pa.Table") -> "pa.Table":

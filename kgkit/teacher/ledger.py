@@ -249,11 +249,7 @@ class Ledger:
                 "SELECT stage, '', count(*) FROM outcomes WHERE status = 'accepted' GROUP BY 1"
             )
         )
-        rejected = _grouped(
-            self._read(
-                "SELECT stage, reason, count(*) FROM outcomes WHERE status = 'rejected' GROUP BY 1, 2"
-            )
-        )
+        rejected = self.rejected()
         return [
             StageTotals(
                 stage=stage,
@@ -267,6 +263,14 @@ class Ledger:
             )
             for stage, asked, replied, tokens_in, tokens_out in totals
         ]
+
+    def rejected(self) -> dict[str, dict[str, int]]:
+        """Stage -> reason -> how many replies were not accepted for it; no ask and no reply is read."""
+        return _grouped(
+            self._read(
+                "SELECT stage, reason, count(*) FROM outcomes WHERE status = 'rejected' GROUP BY 1, 2"
+            )
+        )
 
     # --- runs and meta ----------------------------------------------------------------------------
 
