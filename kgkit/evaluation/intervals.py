@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 RESAMPLES = 10_000
 _AT_ONCE = 2_000_000
 """Numbers drawn at once: bounds the memory of a bootstrap to some 50 MB."""
+_NOTHING = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,82 @@ def clustered(
         rng=np.random.default_rng(seed),
     ).confidence_interval
     return Interval(float(found.low), float(found.high))
+
+
+def resampled_means(values: "Floats", *, seed: int) -> "Floats":
+    """Means of `values` (n, k) over 10,000 draws of n rows: (10,000, k), the same draws for all columns."""
+    import numpy as np
+
+    generator = np.random.default_rng(seed)
+    rows, columns = values.shape
+    found = np.empty((RESAMPLES, columns))
+    step = max(1, _AT_ONCE // rows)
+    for first in range(0, RESAMPLES, step):
+        draws = min(step, RESAMPLES - first)
+        counts = generator.multinomial(rows, np.full(rows, 1 / rows), size=draws)
+        found[first : first + draws] = counts @ values / rows
+    return found
+
+
+def percentiles(means: "Floats") -> list[Interval]:
+    """The 95 % interval of each column of resampled means."""
+    import numpy as np
+
+    low, high = np.percentile(means, [2.5, 97.5], axis=0)
+    return [Interval(float(one), float(other)) for one, other in zip(low, high, strict=True)]
+
+
+def crossed(
+    values: Sequence[Sequence[float]], clusters: Sequence[Hashable], *, seed: int
+) -> Interval | None:
+    """Percentile bootstrap of the mean of `values` (runs, questions), drawing whole runs and whole clusters, both with repetition.
+
+    Owen (2007) calls it the pigeonhole bootstrap. Clusters as in `clustered`, which one run comes to. Few runs make the interval too
+    narrow, as few assets do: from 3 runs on 10 assets it held the truth 91 times in 100, on 2 assets 64 times. None for less than two questions.
+    """
+    import numpy as np
+
+    if len(clusters) < 2 or not values:
+        return None
+    named = [(at, cluster) if cluster == "" else cluster for at, cluster in enumerate(clusters)]
+    places = {cluster: place for place, cluster in enumerate(dict.fromkeys(named))}
+    drawn = [places[cluster] for cluster in named] if len(places) > 1 else range(len(clusters))
+    sums = np.array([np.bincount(drawn, weights=run) for run in values])
+    sizes = np.bincount(drawn).astype(np.float64)
+    rng, means = np.random.default_rng(seed), []
+    runs, parts = sums.shape
+    at_once = max(1, _AT_ONCE // parts)
+    for begin in range(0, RESAMPLES, at_once):
+        count = min(at_once, RESAMPLES - begin)
+        of_runs = rng.multinomial(runs, [1 / runs] * runs, count)
+        of_parts = rng.multinomial(parts, [1 / parts] * parts, count)
+        right = ((of_runs @ sums) * of_parts).sum(axis=1)
+        means.append(right / (runs * (of_parts @ sizes)))
+    low, high = np.quantile(np.concatenate(means), (0.025, 0.975))
+    return Interval(float(low), float(high))
+
+
+def flipped(gains: Sequence[float], *, seed: int) -> float:
+    """How likely a mean as far from 0 is if every gain could as well be a loss: two-sided p of a sign-flip permutation test.
+
+    Of gains that are 1, 0 or -1 it is McNemar's exact test; here a gain may be a mean over runs. Exact up to 2 ** 13 patterns of signs.
+    """
+    import numpy as np
+    from scipy.stats import permutation_test
+
+    some = np.array([gain for gain in gains if abs(gain) > _NOTHING])
+    if len(some) < 2:
+        return 1.0
+    found = permutation_test(
+        (some,),
+        lambda values, axis: values.mean(axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=RESAMPLES - 1,
+        batch=max(1, _AT_ONCE // len(some)),
+        rng=np.random.default_rng(seed),
+    )
+    return float(found.pvalue)
 
 
 def compare(
