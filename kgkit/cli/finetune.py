@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -10,10 +12,11 @@ import typer
 from kgkit.cli.output import command_line, hint, print_json, print_table, say
 from kgkit.cli.progress import clock, now_and_then
 from kgkit.cli.session import SEE_ALSO, GlobalOptions, evaluating, options_of, reading
+from kgkit.cli.study import study
 
 if TYPE_CHECKING:
     from kgkit.finetune.engine import Step
-    from kgkit.finetune.run import Finished
+    from kgkit.finetune.run import Finished, Prepared
     from kgkit.teacher.asking import Event
 
 _LINE_EVERY_S = 15.0
@@ -28,7 +31,7 @@ def finetune(
     context: typer.Context,
     recipe: Annotated[
         str | None,
-        typer.Argument(help="A recipe of finetune/, as small-sft, or a file. Without one: a list."),
+        typer.Argument(help="A recipe or study of finetune/, as small-sft, or a file. Without one: a list."),
     ] = None,
     model: Annotated[
         str | None,
@@ -49,6 +52,23 @@ def finetune(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run that was interrupted.")
     ] = False,
+    plan: Annotated[
+        bool,
+        typer.Option(
+            "--plan",
+            help="Tokens, steps, hours and memory, measured on 3 steps here and estimated for GPUs; trains nothing.",
+        ),
+    ] = False,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Write the adapter merged into its base as well.")
+    ] = False,
+    launch: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CONFIG",
+            help="Train in several processes through accelerate: cpu-2, ddp, fsdp, deepspeed, or a file.",
+        ),
+    ] = None,
     report_to: Annotated[
         Literal["none", "tensorboard", "trackio"],
         typer.Option(help="Where losses are logged besides the card."),
@@ -60,8 +80,11 @@ def finetune(
     """
     from kgkit.evaluation.evaluate import Bench
     from kgkit.finetune import recipe as recipes
+    from kgkit.finetune.memory import require_memory
+    from kgkit.finetune.merge import merge as merge_adapter
     from kgkit.finetune.run import finetune as run
     from kgkit.finetune.run import prepare, require_finetune
+    from kgkit.finetune.worker import launcher
     from kgkit.settings import read_settings
     from kgkit.teacher.pull import model_directory
 
@@ -70,9 +93,17 @@ def finetune(
         _list(options)
         return
     changes = {**recipes.settings(set_ or []), **({"model": model} if model else {})}
-    read = recipes.read_recipe(recipes.find(recipe), changes)
+    configuration = launcher(launch) if launch else None
+    path = recipes.find(recipe)
+    if recipes.is_study(path):
+        study(
+            options, path, _progress(options), changes=changes, name=name, resume=resume, plan=plan, report_to=report_to, launch=configuration,
+        )  # fmt: skip
+        return
+    read = recipes.read_recipe(path, changes)
     require_finetune()
-    directory = model_directory(read.model, cache_dir=settings.cache_dir)
+    directory = model_directory(read.model, cache_dir=settings.cache_dir).resolve()
+    require_memory(read, directory)
     with ExitStack() as stack:
         derivation = stack.enter_context(reading(options, strict=True))
         folder, ledger = stack.enter_context(evaluating(derivation.workspace))
@@ -86,14 +117,50 @@ def finetune(
         prepared = prepare(
             read,
             model=directory,
-            folder=derivation.workspace.root / "models" / (name or read.name),
+            folder=(
+                Path(stack.enter_context(TemporaryDirectory(prefix="kgkit-plan-")))
+                if plan
+                else derivation.workspace.root / "models" / (name or read.name)
+            ),
             bench=bench,
             ledger=derivation.ledger,
             resume=resume,
         )
+        if plan:
+            _show_plan(options, prepared)
+            return
         with _progress(options) as watcher:
-            finished = run(prepared, bench, watcher, report_to=report_to)
+            finished = run(prepared, bench, watcher, report_to=report_to, launch=configuration)
+        merged = merge_adapter(finished.folder, cache_dir=settings.cache_dir) if merge else None
     _show(options, finished)
+    if merged and not options.json:
+        say(f"{merged}: the same, merged into its base")
+
+
+def _show_plan(options: GlobalOptions, prepared: "Prepared") -> None:
+    from kgkit.finetune.plan import STEPS, plan
+
+    found = plan(prepared)
+    if options.json:
+        print_json(found.as_json())
+        return
+    print_table(
+        ["stage", "rows", "tokens", "steps", "time here", "memory here"],
+        [
+            (
+                one.name,
+                one.rows,
+                one.tokens,
+                one.steps,
+                clock(one.seconds),
+                f"{one.memory / 1e9:.1f} GB",
+            )
+            for one in found.stages
+        ],
+    )
+    say(f"time and memory here: measured on {STEPS} steps")
+    for machine, hours in found.estimated_hours.items():
+        say(f"{machine}: about {clock(hours * 3600)} (estimated from operations, not measured)")
 
 
 def _list(options: GlobalOptions) -> None:

@@ -59,6 +59,7 @@ def train(
 
     Raises KgkitError where the loss is no number any more, or the disk is full: the last whole checkpoint stays.
     """
+    import torch
     from transformers import set_seed
     from trl import SFTConfig, SFTTrainer
 
@@ -66,7 +67,11 @@ def train(
     last = last_checkpoint(job.weights)
     with _told(job), quiet_transformers(), _quiet():
         set_seed(job.recipe.seed)
-        arguments = SFTConfig(**job.arguments(rows=rows, report_to=report_to), **_model_init(job))
+        arguments = SFTConfig(
+            **job.arguments(rows=rows, report_to=report_to),
+            **_model_init(job),
+            use_cpu=not torch.accelerator.is_available(),  # else several processes there would not know each other
+        )
         trainer = SFTTrainer(
             model=_model(job),
             args=arguments,

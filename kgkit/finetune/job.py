@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 import yaml
 
-from kgkit.finetune.recipe import Lora, Recipe, Stage
+from kgkit.finetune.recipe import Lora, Recipe, Stage, template
 
 TRL = "trl.yaml"
+JOB = "job.json"
 _SAVES = 10
 """How often a stage is saved on its way."""
 
@@ -20,7 +21,8 @@ _SAVES = 10
 class Job:
     """A stage on disk. `adapter`: the one of the stage before, which is trained on; None to begin one, or without LoRA.
 
-    `folder` holds `data/`, the trainer's checkpoints and at last the weights. `steps`: at most so many, None for all.
+    `folder` holds `data/`, the trainer's checkpoints and at last the weights. `steps`: at most so many, of which nothing is
+    saved, and `weights_in`, elsewhere: for a trial.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Job:
     recipe: Recipe
     stage: Stage
     steps: int | None = None
+    weights_in: Path | None = None
 
     @property
     def data(self) -> Path:
@@ -39,7 +42,7 @@ class Job:
     @property
     def weights(self) -> Path:
         """Where the trained weights are left, with the checkpoints."""
-        return self.folder / "weights"
+        return self.weights_in or self.folder / "weights"
 
     def arguments(self, *, rows: int, report_to: str) -> dict[str, Any]:
         """What `SFTConfig` is given; `rows`: sequences of one epoch, about."""
@@ -48,6 +51,7 @@ class Job:
         return {
             "output_dir": str(self.weights),
             "max_length": recipe.context,
+            "chat_template_path": str(template(said)) if (said := recipe.chat_template) else None,
             "num_train_epochs": stage.epochs,
             "max_steps": self.steps or -1,
             "per_device_train_batch_size": stage.batch,
@@ -66,7 +70,7 @@ class Job:
             "data_seed": recipe.seed,
             "logging_steps": 1,
             "logging_nan_inf_filter": False,
-            "save_strategy": "steps",
+            "save_strategy": "no" if self.steps else "steps",
             "save_steps": max(1, steps // _SAVES),
             "save_total_limit": 2,
             "report_to": report_to,
@@ -93,13 +97,37 @@ class Job:
         }
 
     def write(self, *, rows: int) -> None:
-        """Leave the stage as a configuration of TRL's own command line."""
+        """Leave the stage for processes of its own, and as a configuration of TRL's own command line."""
+        job = {
+            "model": str(self.model),
+            "adapter": str(self.adapter) if self.adapter else None,
+            "recipe": self.recipe.model_dump(mode="json"),
+            "stage": self.recipe.stages.index(self.stage),
+            "rows": rows,
+        }
+        (self.folder / JOB).write_text(json.dumps(job, indent=1), encoding="utf-8")
         said = {
             "dataset_name": str(self.data),
             **self.model_arguments(),
             **self.arguments(rows=rows, report_to="none"),
         }
         (self.folder / TRL).write_text(yaml.safe_dump(said, sort_keys=False), encoding="utf-8")
+
+
+def read_job(folder: Path) -> tuple[Job, int]:
+    """The stage that `write` left in a folder, and its number of sequences."""
+    said = json.loads((folder / JOB).read_text(encoding="utf-8"))
+    recipe = Recipe.model_validate(said["recipe"])
+    stage = recipe.stages[said["stage"]]
+    job = Job(
+        name=stage.name,
+        folder=folder,
+        model=Path(said["model"]),
+        adapter=Path(said["adapter"]) if said["adapter"] else None,
+        recipe=recipe,
+        stage=stage,
+    )
+    return job, said["rows"]
 
 
 def number_format(recipe: Recipe) -> Literal["float32", "bfloat16"]:
@@ -127,8 +155,8 @@ def targets(lora: Lora, model: Path) -> str | list[str]:
     ]
 
 
-def linear_modules(model: Path) -> list[str]:
-    """The names of all linear modules of a model but its output head; no weight is read."""
+def linear_modules(model: Path) -> dict[str, tuple[int, int]]:
+    """All linear modules of a model but its output head, by name, with their rows and columns; no weight is read."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -137,14 +165,8 @@ def linear_modules(model: Path) -> list[str]:
             AutoConfig.from_pretrained(model, local_files_only=True)
         )
     head = empty.get_output_embeddings()
-    return [
-        name
+    return {
+        name: (module.out_features, module.in_features)
         for name, module in empty.named_modules()
         if isinstance(module, torch.nn.Linear) and module is not head
-    ]
-
-
-def context_of(model: Path) -> int:
-    """The tokens that a model was made for at most."""
-    config = json.loads((model / "config.json").read_text(encoding="utf-8"))
-    return int(config.get("max_position_embeddings") or 1 << 30)
+    }

@@ -1,12 +1,13 @@
 """Turn a file of finetune/ into a recipe: model, adapter, stages with their data, and what it is measured on. Complete: nothing that changes a result has a default."""
 
+import copy
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from kgkit import content
 from kgkit.errors import ContentError, UsageError
@@ -14,6 +15,7 @@ from kgkit.errors import ContentError, UsageError
 Protocol = Literal["alia", "transfer"]
 Answer = Literal["letters", "options", "explained"]
 _STUDY = "arms"
+_NAME = r"^[a-z0-9][a-z0-9-]*$"
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -83,7 +85,7 @@ class Stage(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    name: str = Field(pattern=_NAME)
     data: list[Part] = Field(min_length=1)
     tokens: int | None = Field(gt=0)
     """At most so many for one epoch. null: all."""
@@ -118,7 +120,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    name: str = Field(pattern=_NAME)
     version: int
     title: str
     source: str
@@ -133,6 +135,8 @@ class Recipe(BaseModel):
     """Activations are computed again on the way back: less memory, about a quarter more time."""
     context: int = Field(gt=0)
     """Tokens of one row at most; what is beyond is cut off."""
+    chat_template: str | None
+    """A file of finetune/templates/, by name, that the trained model is asked with as well. null: the model's own."""
     lora: Lora | None
     """null: all weights are trained."""
     stages: list[Stage] = Field(min_length=1)
@@ -141,19 +145,51 @@ class Recipe(BaseModel):
     """Whether the general questions are asked before and after as well."""
 
 
+class Plot(BaseModel):
+    """One line chart of a study: the score of arms along what they are given of something."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: str = Field(pattern=_NAME)
+    title: str
+    along: Literal["epochs", "tokens", "documents"]
+    """`tokens`: that went through the model; `documents`: rows of one epoch, without general ones."""
+    lines: dict[str, list[str]] = Field(min_length=1)
+    """Line -> its arms."""
+    logarithmic: bool
+
+
 class Study(BaseModel):
     """Arms of a recipe, each with some settings of its own, for each seed: what makes the difference?"""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    name: str = Field(pattern=_NAME)
     version: int
     title: str
     source: str
     recipe: str
     seeds: list[int] = Field(min_length=1)
-    arms: dict[str, dict[str, Any]] = Field(min_length=1)
-    """Arm -> what differs from the recipe, by dotted names. An arm with `null` is the model as it is."""
+    tokens: int | None = Field(gt=0)
+    """What every trained arm is given in all, parted as its stages say. null: what they say."""
+    base: str
+    """The arm that all others are compared with."""
+    arms: dict[Annotated[str, Field(pattern=_NAME)], dict[str, Any] | None] = Field(min_length=1)
+    """Arm -> what differs from the recipe, by dotted names. null: the model as it is."""
+    plots: list[Plot]
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        """Raises ValueError for arms that are not there, and seeds that stand there twice."""
+        named = [
+            self.base,
+            *(arm for plot in self.plots for line in plot.lines.values() for arm in line),
+        ]
+        if unknown := [arm for arm in named if arm not in self.arms]:
+            raise ValueError(f"there is no arm {unknown[0]}{_meant(unknown[0], list(self.arms))}")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("seeds: one stands there twice")
+        return self
 
 
 def names() -> list[str]:
@@ -175,6 +211,11 @@ def find(name: str) -> Path:
     return path
 
 
+def template(name: str) -> Path:
+    """The file of a chat template. Raises ContentError."""
+    return content.path("finetune", "templates", f"{name}.jinja")
+
+
 def listed(name: str) -> tuple[str, str]:
     """A recipe or study with its title. Raises ContentError."""
     path = content.path("finetune", f"{name}.yaml")
@@ -185,6 +226,10 @@ def check_recipes() -> None:
     """Read every recipe and study. Raises ContentError, UsageError."""
     for name in names():
         listed(name)
+        path = content.path("finetune", f"{name}.yaml")
+        for recipe in _recipes(path):
+            if recipe.chat_template:
+                template(recipe.chat_template)
 
 
 def is_study(path: Path) -> bool:
@@ -194,12 +239,7 @@ def is_study(path: Path) -> bool:
 
 def read_recipe(path: Path, changes: Mapping[str, Any] | None = None) -> Recipe:
     """The recipe in a file, with `changes` by dotted names (`lora.rank`, `stages.0.epochs`). Raises ContentError, UsageError."""
-    try:
-        raw = yaml.safe_load(content.text_of(path))
-    except yaml.YAMLError as error:
-        raise ContentError(f"{path}: {' '.join(str(error).split())}") from None
-    if not isinstance(raw, dict):
-        raise ContentError(f"{path}: is no recipe: fields with values are expected")
+    raw = _raw(path)
     for name, value in (changes or {}).items():
         _set(raw, name, value, where=path.name)
     return _checked(raw, Recipe, path)
@@ -207,8 +247,39 @@ def read_recipe(path: Path, changes: Mapping[str, Any] | None = None) -> Recipe:
 
 def read_study(path: Path) -> Study:
     """The study in a file. Raises ContentError."""
-    raw = yaml.safe_load(content.text_of(path))
-    return _checked(raw, Study, path)
+    return _checked(_raw(path), Study, path)
+
+
+def read_arm(
+    study: Study, arm: str, *, seed: int, changes: Mapping[str, Any] | None = None
+) -> Recipe | None:
+    """The recipe of an arm for a seed, its stages with their part of the study's tokens; None for the model as it is.
+
+    Raises ContentError, UsageError, with the arm named.
+    """
+    differs = study.arms[arm]
+    if differs is None:
+        return None
+    mine = {"name": f"{study.name}-{arm}-seed{seed}", "seed": seed}
+    path = find(study.recipe)
+    try:
+        recipe = read_recipe(path, {**(changes or {}), **copy.deepcopy(differs), **mine})
+    except (ContentError, UsageError) as error:
+        raise type(error)(f"{study.name}, arm {arm}: {error}") from None
+    if study.tokens is None:
+        return recipe
+    given = [stage.tokens for stage in recipe.stages]
+    said = [each for each in given if each is not None]
+    if len(said) < len(given):
+        raise UsageError(
+            f"{study.name}, arm {arm}: each stage must say its tokens, for the {study.tokens} of every arm are parted as these are"
+        )
+    whole = sum(each * stage.epochs for each, stage in zip(said, recipe.stages, strict=True))
+    stages = [
+        stage.model_copy(update={"tokens": max(1, round(each * study.tokens / whole))})
+        for each, stage in zip(said, recipe.stages, strict=True)
+    ]
+    return recipe.model_copy(update={"stages": stages})
 
 
 def settings(said: Sequence[str]) -> dict[str, Any]:
@@ -230,23 +301,44 @@ def as_yaml(recipe: Recipe) -> str:
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
+def _recipes(path: Path) -> Iterator[Recipe]:
+    """The recipe of a file; of a study those of its arms."""
+    if not is_study(path):
+        yield read_recipe(path)
+        return
+    study = read_study(path)
+    for arm in study.arms:
+        if recipe := read_arm(study, arm, seed=study.seeds[0]):
+            yield recipe
+
+
+def _raw(path: Path) -> dict[str, Any]:
+    try:
+        raw = yaml.safe_load(content.text_of(path))
+    except yaml.YAMLError as error:
+        raise ContentError(f"{path}: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise ContentError(f"{path}: is no recipe: fields with values are expected")
+    return raw
+
+
 def _set(raw: Any, name: str, value: object, *, where: str) -> None:  # noqa: ANN401 - YAML is anything
     *way, last = name.split(".")
     at = raw
-    for step in [*way, last]:
-        known = (
-            list(at)
-            if isinstance(at, dict)
-            else [str(number) for number in range(len(at))]
-            if isinstance(at, list)
-            else []
-        )
-        if step not in known:
-            raise UsageError(f"{where}: {name} is unknown{_meant(step, known)}")
-        if step is last:
-            break
+    for step in way:
+        _require_known(at, step, name, where)
         at = at[step] if isinstance(at, dict) else at[int(step)]
+    _require_known(at, last, name, where)
     at[last if isinstance(at, dict) else int(last)] = value
+
+
+def _require_known(at: object, step: str, name: str, where: str) -> None:
+    known = [
+        str(one)
+        for one in (at if isinstance(at, dict) else range(len(at)) if isinstance(at, list) else ())
+    ]
+    if step not in known:
+        raise UsageError(f"{where}: {name} is unknown{_meant(step, known)}")
 
 
 def _checked(raw: object, model: type[_Model], path: Path) -> _Model:

@@ -4,7 +4,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,12 +20,13 @@ from kgkit.evaluation.scores import exactly_right
 from kgkit.evaluation.table import table
 from kgkit.finetune import card as cards
 from kgkit.finetune import mixture
-from kgkit.finetune.engine import Step, Trained, train
+from kgkit.finetune.engine import Step, train
 from kgkit.finetune.guard import Guard
 from kgkit.finetune.job import Job
 from kgkit.finetune.parts import Source, export_corpora, part_name, rows_of
 from kgkit.finetune.recipe import Measured, Part, QuestionsPart, Recipe, as_yaml
 from kgkit.finetune.rows import Row
+from kgkit.finetune.worker import TRAINED, keep_trained, read_trained, train_in_processes
 from kgkit.teacher.asking import Event
 from kgkit.teacher.budget import Budget
 from kgkit.teacher.ledger import Ledger
@@ -33,7 +34,6 @@ from kgkit.workspace import write_atomically
 
 RECIPE = "recipe.yaml"
 DATA = "data.json"
-TRAINED = "trained.json"
 _COPIED = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
 _SEED = 0
 
@@ -122,22 +122,30 @@ def prepare(
     )
 
 
-def finetune(prepared: Prepared, bench: Bench, watcher: Watcher, *, report_to: str) -> Finished:
+def finetune(
+    prepared: Prepared,
+    bench: Bench,
+    watcher: Watcher,
+    *,
+    report_to: str = "none",
+    launch: Path | None = None,
+) -> Finished:
     """Measure, train every stage that is not trained yet, measure again, and write the card.
 
+    `launch`: a configuration of accelerate, to train in several processes.
     Raises KgkitError where training cannot go on; what was saved stays, and the same call goes on from it.
     """
     recipe, folder = prepared.recipe, prepared.folder
     begun = time.time()
-    before = _measure(f"local:{prepared.model}", recipe, bench, watcher)
+    before = measure(f"local:{prepared.model}", recipe, bench, watcher)
     stages = [
-        _trained(job, mixed, watcher, report_to=report_to)
+        _trained(job, mixed, watcher, report_to=report_to, launch=launch)
         for job, mixed in zip(prepared.jobs, prepared.mixed, strict=True)
     ]
     _take(prepared.jobs[-1].weights, folder)
     card = _card(prepared, bench, stages, begun)
     cards.write(folder, card, recipe)
-    after = _measure(f"local:{folder}", recipe, bench, watcher)
+    after = measure(f"local:{folder}", recipe, bench, watcher)
     card["evaluation"] = [
         _compared(posed, one, other) for (posed, one), (_, other) in zip(before, after, strict=True)
     ]
@@ -176,11 +184,11 @@ def _written(job: Job, mixed: Sequence[tuple[Row, int]]) -> mixture.Mixed:
             f"{job.folder}: the workspace has changed since this run began; train it anew with --name"
         )
     write_atomically(record, json.dumps(found.as_json(), indent=1).encode())
-    job.write(rows=_sequences(job, found))
+    job.write(rows=sequences(job, found))
     return found
 
 
-def _sequences(job: Job, mixed: mixture.Mixed) -> int:
+def sequences(job: Job, mixed: mixture.Mixed) -> int:
     """What one epoch puts through the model, about: rows, or packs of them."""
     rows = sum(mixed.rows.values())
     if not job.stage.packing:
@@ -188,15 +196,19 @@ def _sequences(job: Job, mixed: mixture.Mixed) -> int:
     return max(1, -(-sum(mixed.tokens.values()) // job.recipe.context))
 
 
-def _trained(job: Job, mixed: mixture.Mixed, watcher: Watcher, *, report_to: str) -> dict[str, Any]:
+def _trained(
+    job: Job, mixed: mixture.Mixed, watcher: Watcher, *, report_to: str, launch: Path | None
+) -> dict[str, Any]:
     """Train a stage, or read how its training ended."""
-    record = job.folder / TRAINED
-    if not record.exists():
-        rows = _sequences(job, mixed)
+    if not (job.folder / TRAINED).exists():
         watcher.begins(job.name, 0)
-        trained = train(job, rows=rows, on_step=watcher.step, report_to=report_to)
-        write_atomically(record, json.dumps(asdict(trained)).encode())
-    found = Trained(**json.loads(record.read_text(encoding="utf-8")))
+        if launch:
+            train_in_processes(job.folder, launch, on_step=watcher.step, report_to=report_to)
+        else:
+            rows = sequences(job, mixed)
+            trained = train(job, rows=rows, on_step=watcher.step, report_to=report_to)
+            keep_trained(job.folder, trained)
+    found = read_trained(job.folder)
     tokens = sum(mixed.tokens.values()) * job.stage.epochs
     return {
         "name": job.name,
@@ -228,9 +240,7 @@ def _pose(measured: Measured, bench: Bench) -> Posed:
     return pose(measured.benchmark, graph=bench.graph, split=bench.split, limit=measured.limit)
 
 
-def _measure(
-    uri: str, recipe: Recipe, bench: Bench, watcher: Watcher
-) -> list[tuple[Posed, Result]]:
+def measure(uri: str, recipe: Recipe, bench: Bench, watcher: Watcher) -> list[tuple[Posed, Result]]:
     """What the model answers to the recipe's benchmarks, and to the general questions if it says so."""
     asked = [(_pose(one, bench), Options(by=one.by, robust=False)) for one in recipe.evaluate]
     if recipe.retain:

@@ -1,0 +1,86 @@
+"""What a training run needs at least, counted before a weight is read: parameters, memory, operations for a token."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from kgkit.errors import UsageError
+from kgkit.finetune.job import linear_modules, number_format
+from kgkit.finetune.recipe import Lora, Recipe
+
+_OPTIMIZER_BYTES = 16
+"""For each trained parameter: itself, its gradient and AdamW's two moments, in float32."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """A model under a recipe. `least_bytes`: weights, gradients and optimizer, without any activation."""
+
+    parameters: int
+    trained: int
+    least_bytes: int
+    operations_per_token: float
+
+
+def size_of(recipe: Recipe, model: Path) -> Size:
+    """The size of a model directory under a recipe."""
+    parameters = sum(_shapes(model))
+    trained = _adapter(recipe.lora, model) if recipe.lora else parameters
+    frozen = 0 if not recipe.lora else parameters
+    each = 0.5 if recipe.quantized else 2 if number_format(recipe) == "bfloat16" else 4
+    passes = 2 + (4 if not recipe.lora else 2) + (2 if recipe.checkpointing else 0)
+    return Size(
+        parameters=parameters,
+        trained=trained,
+        least_bytes=round(frozen * each + trained * _OPTIMIZER_BYTES),
+        operations_per_token=float(passes * parameters),
+    )
+
+
+def require_memory(recipe: Recipe, model: Path) -> None:
+    """Raise UsageError where the weights alone do not fit what is free."""
+    need, free = size_of(recipe, model).least_bytes, free_bytes()
+    if need > free:
+        raise UsageError(
+            f"{model.name}: training by {recipe.name} needs {need / 1e9:.1f} GB for weights, gradients and optimizer alone, and {free / 1e9:.1f} GB are free; "
+            "take a smaller model, a lora of fewer ranks, precision=bfloat16, or a GPU with quantized=true"
+        )
+
+
+def free_bytes() -> int:
+    """Memory that is free: the GPU's where there is one, else this machine's."""
+    import torch
+
+    if torch.cuda.is_available():
+        return int(torch.cuda.mem_get_info()[0])
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 1 << 62
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+
+
+def _shapes(model: Path) -> list[int]:
+    """The number of values of each tensor in a model directory."""
+    from safetensors import safe_open
+
+    found = []
+    for file in sorted(model.glob("*.safetensors")):
+        with safe_open(file, "pt") as weights:
+            for name in weights.keys():  # noqa: SIM118 - it is no dictionary
+                count = 1
+                for side in weights.get_slice(name).get_shape():
+                    count *= side
+                found.append(count)
+    return found
+
+
+def _adapter(lora: Lora, model: Path) -> int:
+    """The parameters of an adapter."""
+    first, last = lora.layers or (0, 1 << 30)
+    total = 0
+    for name, (rows, columns) in linear_modules(model).items():
+        layer = next((int(part) for part in name.split(".") if part.isdigit()), 0)
+        wanted = lora.targets == "all-linear" or name.rpartition(".")[2] in lora.targets
+        if wanted and first <= layer <= last:
+            total += lora.rank * (rows + columns)
+    return total

@@ -1,0 +1,102 @@
+"""A stage in processes of its own: `accelerate launch --config_file CONFIG -m kgkit.finetune.worker STAGE_FOLDER`.
+
+The first process tells each step as a line of JSON on stdout and leaves `trained.json` beside the weights.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from kgkit import content
+from kgkit.errors import KgkitError, UsageError
+from kgkit.finetune.engine import Step, Trained, train
+from kgkit.finetune.job import read_job
+from kgkit.workspace import write_atomically
+
+TRAINED = "trained.json"
+_STEP = "kgkit step "
+_TOLD = 2_000
+"""Characters of what failed processes said that are shown."""
+
+
+def launchers() -> list[str]:
+    """The configurations of accelerate that come with kgkit."""
+    return sorted(path.stem for path in content.path("finetune", "accelerate").glob("*.yaml"))
+
+
+def launcher(name: str) -> Path:
+    """A configuration of accelerate by name, or a file of the user's own. Raises UsageError."""
+    if Path(name).suffix in (".yaml", ".yml"):
+        found = Path(name)
+    else:
+        found = content.path("finetune", "accelerate") / f"{name}.yaml"
+    if not found.is_file():
+        raise UsageError(
+            f"--launch {name}: there is no such configuration; choose from {', '.join(launchers())}, or a file that `accelerate config` made"
+        )
+    return found
+
+
+def train_in_processes(
+    folder: Path, configuration: Path, *, on_step: Callable[[Step], None], report_to: str
+) -> Trained:
+    """Train the stage in `folder` in as many processes as the configuration says. Raises KgkitError with what they said last."""
+    command = [
+        sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(configuration),
+        "-m", "kgkit.finetune.worker", str(folder), report_to,
+    ]  # fmt: skip
+    log = folder / "processes.log"
+    with (
+        log.open("w", encoding="utf-8") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as run,  # noqa: S603
+    ):
+        for line in run.stdout or ():
+            if line.startswith(_STEP):
+                on_step(Step(**json.loads(line.removeprefix(_STEP))))
+    if run.returncode:
+        said = log.read_text(encoding="utf-8", errors="replace")
+        mine = [line for line in said.splitlines() if "kgkit: " in line]
+        raise KgkitError(
+            mine[0].partition("kgkit: ")[2]
+            if mine
+            else f"training ended with exit code {run.returncode}; {log} says: {said[-_TOLD:]}"
+        )
+    return read_trained(folder)
+
+
+def keep_trained(folder: Path, trained: Trained) -> None:
+    """Note how a stage's training ended."""
+    write_atomically(folder / TRAINED, json.dumps(asdict(trained)).encode())
+
+
+def read_trained(folder: Path) -> Trained:
+    """How a stage's training ended."""
+    return Trained(**json.loads((folder / TRAINED).read_text(encoding="utf-8")))
+
+
+def main(folder: Path, report_to: str) -> None:
+    """Train the stage in `folder` as one of several processes."""
+    job, rows = read_job(folder)
+    first = int(os.environ.get("RANK", "0")) == 0
+    told = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+
+    def tell(step: Step) -> None:
+        if first:
+            told.write(f"{_STEP}{json.dumps(asdict(step))}\n")
+            told.flush()
+
+    try:
+        trained = train(job, rows=rows, on_step=tell, report_to=report_to)
+    except KgkitError as error:
+        sys.stderr.write(f"kgkit: {error}\n")
+        raise SystemExit(1) from None
+    if first:
+        keep_trained(folder, trained)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])

@@ -1,0 +1,145 @@
+"""Training goes on after a kill as if nothing had happened, stops with a clear word, and is what TRL's own command does."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from kgkit.errors import KgkitError
+from kgkit.finetune.engine import last_checkpoint, train
+from kgkit.finetune.worker import launcher, read_trained, train_in_processes
+from tests.finetune.jobs import CHATML, job
+from tests.integration.models import need_local, tiny_model
+
+pytestmark = [pytest.mark.local, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    need_local()
+    pytest.importorskip("trl", reason='not installed: pip install "kgkit[finetune]"')
+    return tiny_model(tmp_path_factory.mktemp("tiny"), template=CHATML, context=64)
+
+
+def test_the_same_seed_gives_the_same_losses_and_the_model_learns(
+    model: Path, tmp_path: Path
+) -> None:
+    changes = {"stages.0.epochs": 8, "stages.0.learning_rate": 0.02}
+    first, again = (
+        train(job(tmp_path / name, model, changes=changes), rows=24, on_step=lambda _: None)
+        for name in "ab"
+    )
+    other = train(
+        job(tmp_path / "c", model, changes={**changes, "seed": 1}), rows=24, on_step=lambda _: None
+    )
+    assert first.losses == again.losses
+    assert first.losses != other.losses
+    assert len(first.losses) == 48
+    assert sum(first.losses[-6:]) < 0.8 * sum(first.losses[:6])
+    assert (tmp_path / "a" / "weights" / "adapter_model.safetensors").is_file()
+
+
+def test_a_run_that_was_killed_ends_with_the_same_losses(model: Path, tmp_path: Path) -> None:
+    changes = {"stages.0.epochs": 40, "lora.dropout": 0.1}
+    whole = train(job(tmp_path / "whole", model, changes=changes), rows=24, on_step=lambda _: None)
+    cut = job(tmp_path / "cut", model, changes=changes)
+    command = [sys.executable, "-m", "kgkit.finetune.worker", str(cut.folder), "none"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
+        while last_checkpoint(cut.weights) is None:
+            assert run.poll() is None, "it ended before it was saved"
+            time.sleep(0.05)
+        os.kill(run.pid, signal.SIGKILL)
+    assert not (cut.folder / "trained.json").exists()
+    resumed = train(cut, rows=24, on_step=lambda _: None)
+    assert 0 < resumed.resumed_at < len(whole.losses)
+    assert len(resumed.losses) == len(whole.losses) == 240
+    assert resumed.losses[-1] == pytest.approx(whole.losses[-1], abs=1e-6)
+    assert resumed.losses == pytest.approx(whole.losses, abs=1e-6)
+
+
+def test_half_a_checkpoint_is_not_gone_on_from(tmp_path: Path) -> None:
+    for step, state in ((5, "{}"), (10, '{"global_st')):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        (folder / "trainer_state.json").write_text(state)
+    (tmp_path / "checkpoint-15").mkdir()
+    assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-5"
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(
+    model: Path, tmp_path: Path
+) -> None:
+    changes = {"stages.0.epochs": 20, "stages.0.learning_rate": 1e30, "stages.0.schedule": "constant_with_warmup", "stages.0.warmup": 0.5, "stages.0.max_grad_norm": 1e30}  # fmt: skip
+    made = job(tmp_path / "a", model, changes=changes)
+    with pytest.raises(
+        KgkitError, match=r"answers: the loss is (nan|inf) at step \d+; .*Lower learning_rate"
+    ):
+        train(made, rows=24, on_step=lambda _: None)
+    kept = last_checkpoint(made.weights)
+    if kept:
+        state = json.loads((kept / "trainer_state.json").read_text())
+        assert all(one["loss"] == one["loss"] for one in state["log_history"])
+
+
+def test_a_full_disk_stops_with_a_clear_word(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import safetensors.torch
+
+    made = job(tmp_path / "a", model)
+    kept, saved = safetensors.torch.save_file, []
+
+    def full(*arguments: object, **named: object) -> None:
+        saved.append(1)
+        if len(saved) > 1:
+            raise OSError(28, "No space left on device")
+        kept(*arguments, **named)
+
+    for module in list(sys.modules.values()):
+        if getattr(module, "safe_save_file", None) is kept:
+            monkeypatch.setattr(module, "safe_save_file", full)
+    monkeypatch.setattr(safetensors.torch, "save_file", full)
+    with pytest.raises(
+        KgkitError, match=r"the disk is full; step 1 is kept\. Free some space .* --resume"
+    ):
+        train(made, rows=24, on_step=lambda _: None)
+    assert last_checkpoint(made.weights) == made.weights / "checkpoint-1"
+
+
+def test_trl_on_the_files_that_are_left_gives_the_same_losses(model: Path, tmp_path: Path) -> None:
+    made = job(tmp_path / "a", model)
+    ours = train(made, rows=24, on_step=lambda _: None)
+    command = [str(Path(sys.executable).with_name("trl")), "sft", "--config", str(made.folder / "trl.yaml"), "--output_dir", str(tmp_path / "b")]  # fmt: skip
+    run = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf")},
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    theirs = [float(found) for found in re.findall(r"'loss': '?([0-9.e-]+)", run.stdout)]
+    assert len(theirs) == len(ours.losses) == 6
+    assert theirs == pytest.approx(ours.losses, rel=1e-3)
+
+
+@pytest.mark.long
+def test_two_processes_train_one_stage(model: Path, tmp_path: Path) -> None:
+    made = job(tmp_path / "a", model)
+    steps: list[int] = []
+    trained = train_in_processes(
+        made.folder,
+        launcher("cpu-2"),
+        on_step=lambda step: steps.append(step.step),
+        report_to="none",
+    )
+    assert steps == [1, 2, 3]
+    assert len(trained.losses) == 3
+    assert read_trained(made.folder) == trained
+    assert (made.weights / "adapter_model.safetensors").is_file()

@@ -1,0 +1,66 @@
+"""Recipes are complete, say what is wrong with them in one line, and change by dotted names."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kgkit.errors import ContentError, UsageError
+from kgkit.finetune.recipe import as_yaml, find, is_study, names, read_recipe, settings
+
+
+@pytest.mark.parametrize("name", [name for name in names() if not is_study(find(name))])
+def test_every_bundled_recipe_reads_and_writes_back_as_itself(name: str, tmp_path: Path) -> None:
+    recipe = read_recipe(find(name))
+    copy = tmp_path / "copy.yaml"
+    copy.write_text(as_yaml(recipe), encoding="utf-8")
+    assert recipe.name == name
+    assert read_recipe(copy) == recipe
+
+
+@pytest.mark.parametrize(
+    "field", ["seed", "lora.alpha", "stages.0.epochs", "stages.0.data.0.share", "retain"]
+)
+def test_no_field_has_a_default(field: str, tmp_path: Path) -> None:
+    raw = yaml.safe_load(find("small-sft").read_text(encoding="utf-8"))
+    at = raw
+    *way, last = field.split(".")
+    for step in way:
+        at = at[int(step)] if isinstance(at, list) else at[step]
+    del at[last]
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(raw), encoding="utf-8")
+    with pytest.raises(ContentError, match=rf"mine\.yaml: .*{last} is missing"):
+        read_recipe(path)
+
+
+def test_a_misspelt_field_is_named_with_the_one_that_was_meant(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    text = find("small-sft").read_text(encoding="utf-8").replace("rank:", "rnk:")
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ContentError) as error:
+        read_recipe(path)
+    assert str(error.value) == "mine.yaml: lora.rnk is unknown; did you mean rank? (and 1 more)"
+
+
+def test_a_change_is_taken_or_refused_by_name() -> None:
+    changes = settings(["lora.rank=4", "stages.0.epochs=0.5", "lora.targets=[q_proj]", "seed=7"])
+    recipe = read_recipe(find("small-sft"), changes)
+    assert recipe.lora is not None
+    assert (recipe.lora.rank, recipe.lora.targets, recipe.seed) == (4, ["q_proj"], 7)
+    assert recipe.stages[0].epochs == 0.5
+    with pytest.raises(UsageError, match=r"lora\.rnk is unknown; did you mean rank\?"):
+        read_recipe(find("small-sft"), {"lora.rnk": 4})
+    with pytest.raises(UsageError, match=r"stages\.7 is unknown|stages\.7\.epochs is unknown"):
+        read_recipe(find("small-sft"), {"stages.7.epochs": 4})
+    with pytest.raises(ContentError, match=r"lora\.rank: Input should be greater than 0"):
+        read_recipe(find("small-sft"), {"lora.rank": 0})
+    with pytest.raises(UsageError, match="say NAME=VALUE"):
+        settings(["lora.rank"])
+
+
+def test_a_recipe_that_is_not_there_is_named_with_a_near_one() -> None:
+    with pytest.raises(UsageError, match="there is no recipe smal-sft; did you mean small-sft"):
+        find("smal-sft")
+    with pytest.raises(UsageError, match=r"there is no file nowhere/mine\.yaml"):
+        find("nowhere/mine.yaml")
