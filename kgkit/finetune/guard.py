@@ -17,6 +17,8 @@ from kgkit.splits import Split
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_MATRIX = "tells a cell of a sensor matrix"
+
 
 class Guard:
     """What no row may tell, and the families that rows speak of, as they pass."""
@@ -42,9 +44,11 @@ class Guard:
             yield self._seen(row)
 
     def without(self, rows: Iterable[Row], left_out: Counter[str]) -> Iterator[Row]:
-        """The rows of kgkit's own making but those that tell of the evaluation, which are counted."""
+        """The rows of kgkit's own making but those that tell of the evaluation, or of a matrix under `alia`, which are counted."""
         for row in rows:
-            if self.fault(row):
+            if self._forbidden(row):
+                left_out[_MATRIX] += 1
+            elif self.fault(row):
                 left_out["tells of the evaluation"] += 1
             else:
                 yield self._seen(row)
@@ -68,9 +72,10 @@ class Guard:
         asked = next((line for line in words.splitlines() if plain(line) in self._stems), "")
         if asked:
             return f"asks what the evaluation asks: {asked}"
-        if self._protocol == "alia" and row.matrix:
-            return "tells a cell of a sensor matrix, and the protocol alia trains on none"
-        return ""
+        return f"{_MATRIX}, and the protocol alia trains on none" if self._forbidden(row) else ""
+
+    def _forbidden(self, row: Row) -> bool:
+        return self._protocol == "alia" and row.matrix
 
 
 def _around(text: str, found: "re.Match[str]") -> str:

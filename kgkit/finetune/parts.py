@@ -20,7 +20,8 @@ from kgkit.records import digest
 from kgkit.splits import Split
 from kgkit.teacher.ledger import Ledger
 
-_GENERAL = "general: Python's reference"
+GENERAL = "general: Python's reference"
+"""What the rows of general text are called in cards."""
 EXPORTED = "corpora"
 """The folder of a run that holds the corpora it trains on, as `kgkit export` writes them."""
 
@@ -50,9 +51,9 @@ def rows_of(part: Part, source: Source) -> Iterator[Row]:
     return _general(part)
 
 
-def part_name(part: QuestionsPart) -> str:
-    """What the rows of a part are called in cards."""
-    return f"questions {part.benchmark}"
+def part_name(part: QuestionsPart | CorpusPart) -> str:
+    """What the rows of a part of kgkit's own making are called in cards."""
+    return part.corpus if isinstance(part, CorpusPart) else f"questions {part.benchmark}"
 
 
 def export_corpora(stages: Sequence[Stage], source: Source) -> None:
@@ -169,7 +170,7 @@ def _general(part: GeneralPart) -> Iterator[Row]:
     for name in sorted(topics):
         text = topics[name].strip()
         if part.form == "text":
-            yield Row(id=digest(text), part=_GENERAL, text=text)
+            yield Row(id=digest(text), part=GENERAL, text=text)
             continue
         title, _, rest = text.partition("\n")
         paragraphs = [
@@ -182,7 +183,7 @@ def _general(part: GeneralPart) -> Iterator[Row]:
             asked = f"Explain this of the Python language: {title.strip()}"
             yield Row(
                 id=digest(first),
-                part=_GENERAL,
+                part=GENERAL,
                 prompt=turn("user", asked),
                 completion=turn("assistant", first),
             )

@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from kgkit.finetune.engine import Step, train
 from kgkit.finetune.guard import Guard
 from kgkit.finetune.job import Job
 from kgkit.finetune.parts import Source, export_corpora, part_name, rows_of
-from kgkit.finetune.recipe import Measured, Part, QuestionsPart, Recipe, as_yaml
+from kgkit.finetune.recipe import CorpusPart, Measured, Part, QuestionsPart, Recipe, as_yaml
 from kgkit.finetune.rows import Row
 from kgkit.finetune.worker import TRAINED, keep_trained, read_trained, train_in_processes
 from kgkit.teacher.asking import Event
@@ -170,8 +171,8 @@ def _require_same(folder: Path, recipe: Recipe, *, resume: bool) -> None:
 
 def _checked(part: Part, source: Source, guard: Guard) -> Iterator[Row]:
     rows = rows_of(part, source)
-    if isinstance(part, QuestionsPart):
-        return guard.without(rows, source.left_out[part_name(part)])
+    if isinstance(part, QuestionsPart | CorpusPart):
+        return guard.without(rows, source.left_out.setdefault(part_name(part), Counter()))
     return guard.passed(rows)
 
 

@@ -54,5 +54,9 @@ def test_the_protocol_alia_lets_no_cell_of_a_matrix_through(
     transfer = Guard(derivation.graph, derivation.split, "transfer", [])
     assert list(transfer.passed([cell])) == [cell]
     assert (transfer.families, transfer.checked) == ({"pumps"}, 1)
+    alia = Guard(derivation.graph, derivation.split, "alia", [])
     with pytest.raises(ContentError, match="tells a cell of a sensor matrix"):
-        list(Guard(derivation.graph, derivation.split, "alia", []).passed([cell]))
+        list(alia.passed([cell]))
+    left_out = Counter[str]()
+    assert list(alia.without([CLEAN, cell], left_out)) == [CLEAN]
+    assert left_out == {"tells a cell of a sensor matrix": 1}

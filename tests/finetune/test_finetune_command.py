@@ -1,0 +1,165 @@
+"""`kgkit finetune`: data, training, card and verdict in one command, over a tiny random model."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kgkit.finetune.recipe import find, read_recipe
+from tests.finetune.jobs import CHATML, SMALL, recipe_file
+from tests.integration.models import need_local, tiny_model
+from tests.walk import kgkit
+
+pytestmark = [pytest.mark.local, pytest.mark.timeout(600)]
+QUICK: dict[str, Any] = {
+    "stages.0.data.0.rows": 24,
+    "stages.0.data.0.wordings": 1,
+    "evaluate.0.limit": 6,
+    "retain": False,
+}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    need_local()
+    pytest.importorskip("trl", reason='not installed: pip install "kgkit[finetune]"')
+    return tiny_model(tmp_path_factory.mktemp("tiny"), template=CHATML, context=512)
+
+
+def two_stages(path: Path, **second: Any) -> Path:
+    """The small recipe with its stage twice, the second one changed."""
+    recipe = read_recipe(find("small-sft"), {**SMALL, **QUICK}).model_dump(mode="json")
+    recipe["stages"].append({**recipe["stages"][0], "name": "again", **second})
+    path.write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    return path
+
+
+def test_a_recipe_becomes_a_model_that_says_what_it_learned(
+    model: Path, starter: Path, tmp_path: Path
+) -> None:
+    line = ("finetune", recipe_file(tmp_path / "mine.yaml", **QUICK), "--model", model)
+    said = kgkit(*line, "--json", workspace=starter).json
+    folder = starter / "models" / "small-sft"
+    assert said["model"] == str(folder)
+    assert said["run_card"] == str(folder / "kgkit-run.yaml")
+    assert [len(losses) for losses in said["losses"]] == [6]
+    assert said["tokens"] > 0
+    assert said["seconds"] > 0
+    (compared,) = said["evaluation"]
+    assert compared["benchmark"] == "fmsr"
+    assert compared["questions"] == 6
+
+    card = yaml.safe_load((folder / "kgkit-run.yaml").read_text(encoding="utf-8"))
+    assert card["trained_on"]["protocol"] == "transfer"
+    assert card["held_out"] == ["compressors", "electric-generators"]
+    assert not {"compressors", "electric-generators", "fans-and-blowers"} & set(
+        card["trained_on"]["families"]
+    )
+    assert card["contamination"]["rows_checked"] == sum(card["stages"][0]["data"]["rows"].values())
+    assert card["verdict"]
+    assert not list(folder.glob("*.bin")) + list(folder.glob("*.pt"))
+
+    family = card["trained_on"]["families"][0]
+    evaluate = ("evaluate", "fmsr", "--plain", "--limit", "4", "--model", f"local:{folder}")
+    refused = kgkit(*evaluate, "--holdout", family, workspace=starter, code=2).err
+    assert f"has learned from {family}" in refused
+
+    assert "this very run, finished: add --resume" in kgkit(*line, workspace=starter, code=2).err
+    again = kgkit(*line, "--resume", "--json", workspace=starter).json
+    assert again["losses"] == said["losses"]
+    other = kgkit(*line, "--set", "seed=3", workspace=starter, code=2).err
+    assert "holds a run of another recipe; name this one with --name" in other
+
+
+def test_a_stage_begins_with_the_weights_of_the_one_before(
+    model: Path, starter: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file
+
+    recipe = two_stages(tmp_path / "two.yaml", learning_rate=1e-12)
+    kgkit("finetune", recipe, "--model", model, workspace=starter)
+    stages = starter / "models" / "small-sft" / "stages"
+    first, second = (
+        load_file(stages / name / "weights" / "adapter_model.safetensors")
+        for name in ("1-answers", "2-again")
+    )
+    assert first.keys() == second.keys()
+    assert all((first[name] - second[name]).abs().max() < 1e-8 for name in first)
+    assert any(tensor.abs().max() > 1e-4 for name, tensor in first.items() if "lora_B" in name)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # what peft still calls of transformers
+def test_merged_is_the_same_model(model: Path, starter: Path, tmp_path: Path) -> None:
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    recipe = recipe_file(tmp_path / "mine.yaml", **QUICK)
+    kgkit(
+        "finetune",
+        recipe,
+        "--model",
+        model,
+        "--merge",
+        "--set",
+        "precision=float32",
+        workspace=starter,
+    )
+    folder = starter / "models" / "small-sft"
+    ids = torch.tensor([[3, 4, 5, 6]])
+    with torch.no_grad():
+        base = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+        plain = base(ids).logits.clone()
+        adapted = PeftModel.from_pretrained(base, folder)(ids).logits
+        merged = AutoModelForCausalLM.from_pretrained(folder / "merged", dtype=torch.float32)(
+            ids
+        ).logits
+    assert (adapted - plain).abs().max() > 1e-4
+    assert (adapted - merged).abs().max() < 1e-4
+    assert (folder / "merged" / "kgkit-run.yaml").read_bytes() == (
+        folder / "kgkit-run.yaml"
+    ).read_bytes()
+
+
+def test_a_plan_counts_and_measures_and_leaves_nothing(
+    model: Path, starter: Path, tmp_path: Path
+) -> None:
+    recipe = recipe_file(tmp_path / "mine.yaml", **QUICK)
+    found = kgkit("finetune", recipe, "--model", model, "--plan", "--json", workspace=starter).json
+    (stage,) = found["stages"]
+    assert stage["steps"] == -(-stage["rows"] // 4)
+    assert stage["hours_here"] > 0
+    assert found["trained_parameters"] < found["parameters"]
+    assert set(found["estimated_hours"]) == {"one H200", "2 x A100"}
+    assert not (starter / "models").exists()
+
+
+def test_data_of_a_held_out_asset_is_refused_before_anything_is_trained(
+    model: Path, starter: Path, tmp_path: Path
+) -> None:
+    rows = [{"prompt": "a", "completion": "b", "asset": asset} for asset in ("pump", "compressor")]
+    data = tmp_path / "mine.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    part = {"source": "files", "path": str(data), "config": None, "share": None}
+    recipe = recipe_file(tmp_path / "mine.yaml", **{**QUICK, "stages.0.data.0": part})
+    said = kgkit("finetune", recipe, "--model", model, workspace=starter, code=3).err
+    assert said.startswith("kgkit: mine.jsonl, row ")
+    assert "is about compressor, which is held out" in said
+    assert len(said.splitlines()) == 1
+    assert not (starter / "models" / "small-sft" / "stages").exists()
+
+
+def test_what_cannot_be_trained_is_said_in_one_line(
+    model: Path, starter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = recipe_file(tmp_path / "mine.yaml", **QUICK)
+    nowhere = kgkit("finetune", recipe, "--model", tmp_path / "none", workspace=starter, code=1).err
+    assert "none: no such model directory" in nowhere
+    typo = kgkit("finetune", recipe, "--set", "lora.rnk=3", workspace=starter, code=2).err
+    assert typo == "kgkit: mine.yaml: lora.rnk is unknown; did you mean rank?\n"
+    monkeypatch.setattr("kgkit.finetune.memory.free_bytes", lambda: 10_000)
+    little = kgkit("finetune", recipe, "--model", model, workspace=starter, code=2).err
+    assert "needs 0.0 GB for weights, gradients and optimizer alone, and 0.0 GB are free" in little
+    assert not (starter / "models").exists()
