@@ -34,13 +34,13 @@ def evaluate(
     benchmark: Annotated[
         str | None,
         typer.Argument(
-            help="A file of evaluation/, as fmsr, or a file of questions. Without one: a list."
+            help="A file of evaluation/, as fmsr, a file of questions, or retrieval. Without one: a list."
         ),
     ] = None,
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help="local:NAME-or-DIR, http://host/v1#NAME, reference, chance, first, longest or majority; repeatable."
+            help="local:NAME-or-DIR, http://host/v1#NAME, embedder:DIR, reference, chance, first, longest or majority; repeatable."
         ),
     ] = None,
     data: Annotated[
@@ -133,6 +133,9 @@ def evaluate(
     if benchmark is None:
         _list(options)
         return
+    if benchmark == "retrieval":
+        _evaluate_retrieval(context, models)
+        return
     _require(benchmark, models, data=data, retain=retain)
     page.require_page(case_study, question or [])
     budget = Budget(
@@ -185,6 +188,27 @@ def evaluate(
         verdict is None or (verdict.gained and verdict.kept)
     ):
         raise typer.Exit(5)
+
+
+def _evaluate_retrieval(context: typer.Context, models: Sequence[str]) -> None:
+    """Retrieval tasks are ranked, not asked: whatever is for questions is refused."""
+    from kgkit.cli.retrieval import evaluate_retrieval
+
+    own = ("benchmark", "model", "holdout", "compare", "allow_contaminated")
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if name not in own and source is not None and source.name == "COMMANDLINE":
+            raise UsageError(
+                f"--{name.replace('_', '-')} is for questions; `kgkit evaluate retrieval` takes --model, --holdout, --compare "
+                "and --allow-contaminated"
+            )
+    evaluate_retrieval(
+        options_of(context),
+        models,
+        holdout=context.params["holdout"],
+        compare=context.params["compare"],
+        allow_contaminated=context.params["allow_contaminated"],
+    )
 
 
 def _require(

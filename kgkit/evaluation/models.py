@@ -21,6 +21,7 @@ from kgkit.graph.store import GraphStore
 from kgkit.questions.baselines import blind
 from kgkit.questions.proof import proved
 from kgkit.records import Question
+from kgkit.retrieval.embedder import CARD as CARD
 from kgkit.settings import Settings
 from kgkit.teacher.facts import Facts
 from kgkit.teacher.ledger import Ledger
@@ -28,7 +29,6 @@ from kgkit.teacher.open import open_teacher
 from kgkit.teacher.protocol import Teacher
 
 RULES = ("reference", "chance", "first", "longest", "majority")
-CARD = "kgkit-run.yaml"
 Chooses = Callable[[Question], frozenset[int]]
 
 

@@ -17,6 +17,7 @@ from kgkit.evaluation.pose import Posed
 from kgkit.names import slug
 from kgkit.questions.files import LETTERS
 from kgkit.records import Question, digest
+from kgkit.retrieval.tasks import BENCHMARK, RANKS, task_names
 
 Row = Mapping[str, Any]
 
@@ -97,6 +98,7 @@ def listed() -> list[tuple[str, str, str]]:
             most = sum(one.counts.values())
             size = f"at most {most} from the tables" if most else str(sum(one.categories.values()))
             found.append((one.name, one.title, "yours to place, --data DIR" if one.place else size))
+    found.append((BENCHMARK, RANKS, f"{len(task_names())} tasks from the tables"))
     return sorted(found)
 
 

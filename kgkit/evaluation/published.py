@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from kgkit import content
 
-Unit = Literal["percent", "count"]
+Unit = Literal["percent", "count", "mean"]
 Cell = str | int | float | None
 
 
@@ -71,7 +71,7 @@ class PublishedScores(BaseModel):
     version: int
     name: str
     source: str
-    standing: Literal["published, other models and data"]
+    standing: Literal["published, other models and data", "published, other split and data"]
     tables: list[PublishedTable] = Field(min_length=1)
 
 
@@ -92,7 +92,7 @@ class Beside:
     @property
     def columns(self) -> list[str]:
         """What tells the rows apart, then the metrics with their units."""
-        units = {"percent": ", %", "count": ""}
+        units = {"percent": ", %", "count": "", "mean": ""}
         return [
             *self.table.by,
             *(f"{name}{units[unit]}" for name, unit in self.table.metrics.items()),
@@ -152,6 +152,8 @@ def _check_numbers(numbers: Sequence[Cell], units: Sequence[Unit], where: str) -
             fault = "number; write null for what is not given"
         elif unit == "percent" and not 0 <= number <= 100:
             fault = "percentage"
+        elif unit == "mean" and number < 0:
+            fault = "mean"
         elif unit == "count" and (number < 0 or number != int(number)):
             fault = "count"
         if fault:

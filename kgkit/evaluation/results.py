@@ -118,7 +118,7 @@ def result_of(
         robust=robust,
         unasked=answered.unasked,
         stopped=answered.stopped,
-        versions=_versions(),
+        versions=versions(_LIBRARIES),
         outcomes=_kept(posed.questions, answered, robust=robust),
     )
 
@@ -153,9 +153,10 @@ def _kept(questions: Sequence[Question], answered: Answered, *, robust: bool) ->
     return kept
 
 
-def _versions() -> dict[str, str]:
+def versions(libraries: Iterable[str]) -> dict[str, str]:
+    """Python's version, and those of the libraries that are installed."""
     found = {"python": platform.python_version()}
-    for name in _LIBRARIES:
+    for name in libraries:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

@@ -24,6 +24,15 @@ _WORD = re.compile(r"[\u4e00-\u9fff]|[^\W\u4e00-\u9fff]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """How well one query's ranking finds what is relevant to it."""
+
+    hit_at_1: float
+    map_at_100: float
+    ndcg_at_10: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Retrieval:
     """How well rankings find what is relevant, as means over `queries` queries. Embedding paper, Table 3."""
 
@@ -36,7 +45,20 @@ class Retrieval:
 def retrieval(
     rankings: Mapping[str, Sequence[str]], relevant: Mapping[str, Collection[str]]
 ) -> Retrieval:
-    """Score rankings (query id -> item ids, best first) by what is relevant to each query.
+    """Score rankings (query id -> item ids, best first) by what is relevant to each query: the means of `by_query`."""
+    found = by_query(rankings, relevant).values()
+    return Retrieval(
+        queries=len(found),
+        hit_at_1=math.fsum(one.hit_at_1 for one in found) / len(found),
+        map_at_100=math.fsum(one.map_at_100 for one in found) / len(found),
+        ndcg_at_10=math.fsum(one.ndcg_at_10 for one in found) / len(found),
+    )
+
+
+def by_query(
+    rankings: Mapping[str, Sequence[str]], relevant: Mapping[str, Collection[str]]
+) -> dict[str, Found]:
+    """Score each query's ranking (item ids, best first) by what is relevant to it.
 
     The queries are those of `relevant` that have a relevant item; one without a ranking found nothing. Average precision and ideal
     gain count all relevant items of a query, found or not, as trec_eval's map_cut_100 and ndcg_cut_10 do. Raises UsageError
@@ -45,20 +67,30 @@ def retrieval(
     wanted = {query: frozenset(items) for query, items in relevant.items() if items}
     if not wanted:
         raise UsageError("no query has a relevant item; check the qrels")
-    hits, precisions, gains = [], [], []
+    scored: dict[str, Found] = {}
     for query, items in wanted.items():
         ranking = list(rankings.get(query, ()))
         if len(set(ranking)) < len(ranking):
             raise UsageError(f"the ranking of {query} names an item twice; rank each item once")
         found = [item in items for item in ranking[:DEPTH]]
-        hits.append(float(found[:1] == [True]))
-        precisions.append(_average_precision(found, len(items)))
-        gains.append(_gain(found[:_NDCG_DEPTH]) / _gain([True] * min(len(items), _NDCG_DEPTH)))
-    return Retrieval(
-        queries=len(wanted),
-        hit_at_1=math.fsum(hits) / len(wanted),
-        map_at_100=math.fsum(precisions) / len(wanted),
-        ndcg_at_10=math.fsum(gains) / len(wanted),
+        scored[query] = Found(
+            hit_at_1=float(found[:1] == [True]),
+            map_at_100=_average_precision(found, len(items)),
+            ndcg_at_10=_gain(found[:_NDCG_DEPTH]) / _ideal_gain(len(items)),
+        )
+    return scored
+
+
+def blind(relevant: int, items: int) -> Found:
+    """What is expected of a ranking in random order: `relevant` of `items` items are relevant."""
+    share = relevant / items
+    others = (relevant - 1) / (items - 1) if items > 1 else 0.0
+    precisions = ((1 + (place - 1) * others) / place for place in range(1, min(DEPTH, items) + 1))
+    gain = share * _gain([True] * min(items, _NDCG_DEPTH))
+    return Found(
+        hit_at_1=share,
+        map_at_100=math.fsum(precisions) / items,
+        ndcg_at_10=gain / _ideal_gain(relevant),
     )
 
 
@@ -100,6 +132,10 @@ def _average_precision(found: Sequence[bool], relevant: int) -> float:
         hits += hit
         total += hits / place if hit else 0.0
     return total / relevant
+
+
+def _ideal_gain(relevant: int) -> float:
+    return _gain([True] * min(relevant, _NDCG_DEPTH))
 
 
 def _gain(found: Sequence[bool]) -> float:

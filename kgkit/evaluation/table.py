@@ -74,12 +74,12 @@ class Table:
 
     def markdown(self) -> str:
         """The table, its remarks, and what papers report in tables of their own."""
-        parts = [_markdown(self.columns, self.rows)]
+        parts = [as_markdown(self.columns, self.rows)]
         if self.remarks:
             parts.append("\n".join(f"- {remark}" for remark in self.remarks))
         for beside in self.published:
             parts += [f"## {beside.standing}\n\n{beside.heading}"]
-            parts.append(_markdown(beside.columns, beside.rows))
+            parts.append(as_markdown(beside.columns, beside.rows))
         return "\n\n".join(parts) + "\n"
 
     def write(self, folder: Path) -> None:
@@ -93,7 +93,8 @@ class Table:
         write_atomically(folder / "table.md", self.markdown().encode())
 
 
-def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def as_markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
 

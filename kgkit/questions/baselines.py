@@ -25,8 +25,10 @@ Baseline = Literal["popularity", "pair lookup", "token kernel", "semantic kernel
 Seen = Literal["all", "some", "none"]
 Embed = Callable[[Sequence[str]], Sequence[Sequence[float]]]
 """Texts -> unit vectors, one each."""
-_COUNTS_BELOW = 2.0
-_WIDTH = 0.15
+COUNTS_BELOW = 2.0
+"""So many counts of the level below smooth a rate."""
+KERNEL_WIDTH = 0.15
+"""Of the semantic kernel, in cosines."""
 _HALF = 0.5
 
 
@@ -102,7 +104,7 @@ class Rates:
             name = self._names[side].get(id_, id_)
             texts = [self._names[side].get(other, other) for other in others]
             if kernel == "token kernel":
-                found = [_overlap(name, text) ** 3 for text in texts]
+                found = [word_overlap(name, text) ** 3 for text in texts]
             else:
                 found = self._by_meaning(name, texts)
             self._weights[key] = found
@@ -113,7 +115,7 @@ class Rates:
         cosines = [
             sum(a * b for a, b in zip(mine, self._vectors[text], strict=True)) for text in texts
         ]
-        return [math.exp((cosine - 1) / _WIDTH) for cosine in cosines]
+        return [math.exp((cosine - 1) / KERNEL_WIDTH) for cosine in cosines]
 
 
 def rates_of(
@@ -186,7 +188,7 @@ def _option_side(question: Question) -> str:
 
 
 def _smoothed(held: float, total: float, *, below: float) -> float:
-    return (held + _COUNTS_BELOW * below) / (total + _COUNTS_BELOW)
+    return (held + COUNTS_BELOW * below) / (total + COUNTS_BELOW)
 
 
 def _tie(question: Question, at: int) -> str:
@@ -198,6 +200,7 @@ def _words(name: str) -> frozenset[str]:
     return frozenset(plain(name).replace("/", " ").replace("-", " ").split())
 
 
-def _overlap(one: str, other: str) -> float:
+def word_overlap(one: str, other: str) -> float:
+    """Jaccard overlap of the words of two names, in [0, 1]."""
     mine, yours = _words(one), _words(other)
     return len(mine & yours) / len(mine | yours)

@@ -22,6 +22,7 @@ from kgkit.retrieval.texts import query_text
 from kgkit.splits import Side, Split
 
 Seen = Literal["all", "some", "none"]
+SEEN: tuple[Seen, ...] = ("all", "some", "none")
 SIDES: tuple[Side, ...] = ("train", "dev", "held_out")
 _HELD_OUT, _DEV = 0.3, 0.4
 """Below the first of these a query without an asset is held out, below the second it is for development."""

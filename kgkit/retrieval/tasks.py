@@ -16,6 +16,8 @@ from kgkit.graph.cypher import check_parameters, check_reads_only
 
 BENCHMARK = "retrieval"
 """What all tasks together are called, and the folder of their files."""
+RANKS = "Rank the sensors, failure modes, parts or classes that belong to what is asked about"
+"""What they have in common, in a line."""
 
 
 class Task(BaseModel):

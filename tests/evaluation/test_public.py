@@ -91,7 +91,8 @@ def test_without_a_name_every_benchmark_is_listed(plant: Path) -> None:
         one["benchmark"]: one
         for one in kgkit("evaluate", "--json", workspace=plant).json["benchmarks"]
     }
-    assert set(found) == {*benchmark_names(), "general", *public_names()}
+    assert set(found) == {*benchmark_names(), "general", "retrieval", *public_names()}
+    assert found["retrieval"]["questions"] == "9 tasks from the tables"
     assert found["general"]["questions"] == "416"
     assert found["fmsr"]["questions"] == "at most 480 from the tables"
     assert found["mmlu"]["questions"] == "yours to place, --data DIR"
