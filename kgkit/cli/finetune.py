@@ -31,7 +31,9 @@ def finetune(
     context: typer.Context,
     recipe: Annotated[
         str | None,
-        typer.Argument(help="A recipe or study of finetune/, as small-sft, or a file. Without one: a list."),
+        typer.Argument(
+            help="A recipe or study of finetune/, as small-sft, or a file. Without one: a list."
+        ),
     ] = None,
     model: Annotated[
         str | None,

@@ -1,0 +1,147 @@
+"""`finetune STUDY`: every arm of a study with every seed -> one table that says what made the difference."""
+
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from kgkit.cli.output import hint, print_json, print_table, say
+from kgkit.cli.progress import clock
+from kgkit.cli.session import GlobalOptions, evaluating, reading
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kgkit.finetune.recipe import Study
+    from kgkit.finetune.run import Prepared, Watcher
+    from kgkit.finetune.study import Run, Size, Studied
+
+
+def study(
+    options: GlobalOptions,
+    path: Path,
+    progress: "AbstractContextManager[Watcher]",
+    *,
+    changes: "Mapping[str, Any]",
+    name: str | None,
+    resume: bool,
+    plan: bool,
+    report_to: str,
+    launch: Path | None,
+) -> None:
+    """Run the study in a file; with `plan` say what it would take, and train nothing. Raises as `kgkit finetune` does."""
+    from kgkit.evaluation.evaluate import Bench
+    from kgkit.evaluation.intervals import require_statistics
+    from kgkit.finetune.memory import require_memory
+    from kgkit.finetune.recipe import read_study
+    from kgkit.finetune.run import require_finetune
+    from kgkit.finetune.study import carry_out, gather, runs_of
+    from kgkit.settings import read_settings
+    from kgkit.teacher.pull import model_directory
+
+    said, settings = read_study(path), read_settings()
+    require_finetune()
+    require_statistics("a study")
+    with ExitStack() as stack:
+        derivation = stack.enter_context(reading(options, strict=True))
+        evaluations, ledger = stack.enter_context(evaluating(derivation.workspace))
+        bench = Bench(
+            graph=derivation.graph,
+            split=derivation.split,
+            ledger=ledger,
+            folder=evaluations,
+            settings=settings,
+        )
+        folder = (
+            Path(stack.enter_context(TemporaryDirectory(prefix="kgkit-plan-")))
+            if plan
+            else derivation.workspace.root / "models" / (name or said.name)
+        )
+        runs = runs_of(
+            said,
+            folder=folder,
+            changes=changes,
+            directory_of=lambda model: model_directory(
+                model, cache_dir=settings.cache_dir
+            ).resolve(),
+        )
+        for run in runs:
+            require_memory(run.recipe, run.model)
+        prepared, size = gather(said, runs, bench, derivation.ledger, resume=resume)
+        if plan:
+            _show_plan(options, said, runs, prepared, size)
+            return
+        hint(options, _size(size))
+        with progress as watcher:
+            studied = carry_out(
+                said, runs, prepared, bench, watcher, report_to=report_to, launch=launch
+            )
+        _write(options, studied, folder)
+    _show(options, studied, folder)
+
+
+def _size(size: "Size") -> str:
+    return f"{size.runs} runs, {size.to_train} of them to train: {size.tokens:,} tokens of rows in {size.steps:,} steps"
+
+
+def _show_plan(
+    options: GlobalOptions,
+    study: "Study",
+    runs: "Sequence[Run]",
+    prepared: "Sequence[Prepared | None]",
+    size: "Size",
+) -> None:
+    """Each arm's first run, tried on a few steps; the whole takes that for every seed."""
+    from kgkit.finetune.plan import STEPS
+    from kgkit.finetune.plan import plan as tried
+
+    plans = {
+        run.arm: tried(one)
+        for run, one in zip(runs, prepared, strict=True)
+        if one is not None and run.seed == study.seeds[0]
+    }
+    seconds = len(study.seeds) * sum(
+        stage.seconds for found in plans.values() for stage in found.stages
+    )
+    if options.json:
+        print_json(
+            {
+                "runs": size.runs,
+                "tokens": size.tokens,
+                "steps": size.steps,
+                "hours_here": float(f"{seconds / 3600:.3g}"),
+                "measured_steps": STEPS,
+                "arms": {arm: found.as_json() for arm, found in plans.items()},
+            }
+        )
+        return
+    print_table(
+        ["arm", "stage", "rows", "tokens", "steps", "time here"],
+        [
+            (arm, stage.name, stage.rows, stage.tokens, stage.steps, clock(stage.seconds))
+            for arm, found in plans.items()
+            for stage in found.stages
+        ],
+    )
+    say(f"{_size(size)}; about {clock(seconds)} here, measured on {STEPS} steps of each arm")
+
+
+def _write(options: GlobalOptions, studied: "Studied", folder: Path) -> None:
+    from kgkit.finetune.study_figures import draw
+    from kgkit.finetune.study_report import write
+
+    write(studied, folder)
+    try:
+        draw(studied, folder)
+    except ImportError:
+        hint(options, 'no figures: they need matplotlib: pip install "kgkit[evaluation]"')
+
+
+def _show(options: GlobalOptions, studied: "Studied", folder: Path) -> None:
+    from kgkit.finetune.study_report import as_json, table
+
+    if options.json:
+        print_json({**as_json(studied), "folder": str(folder)})
+        return
+    print_table(*table(studied))
+    say(f"{folder / 'study.md'}: the whole study; numbers in study.json, scores.csv and runs.csv")

@@ -1,0 +1,261 @@
+"""A study from its file to a table: every arm trained with every seed, all measured alike, and what that says of the arms.
+
+All data is gathered and checked before the first step of the first run. A run that is finished is read back from its card.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kgkit.errors import ContentError, UsageError
+from kgkit.evaluation.evaluate import Bench
+from kgkit.evaluation.models import CARD
+from kgkit.evaluation.pose import Posed
+from kgkit.evaluation.results import Result
+from kgkit.evaluation.scores import exactly_right
+from kgkit.finetune.compared import Answered, Compared, compared
+from kgkit.finetune.parts import GENERAL
+from kgkit.finetune.recipe import Recipe, Study, find, read_arm, read_recipe
+from kgkit.finetune.run import Prepared, Watcher, finetune, measure, prepare, sequences
+from kgkit.teacher.ledger import Ledger
+
+_SHORT = 0.05
+"""An arm that has so much less than the study's tokens is no fair one."""
+Measured = Sequence[tuple[Posed, Result]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One arm with one seed. `seed` and `folder` are None for the model as it is, which is measured alone."""
+
+    arm: str
+    seed: int | None
+    recipe: Recipe
+    model: Path
+    folder: Path | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """What a study takes before it begins: runs in all, those to train yet, their tokens (of rows) and steps."""
+
+    runs: int
+    to_train: int
+    tokens: int
+    steps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """What a run was given, from its card. `tokens` went through the model; `documents`: rows of one epoch, without general ones."""
+
+    arm: str
+    seed: int | None
+    folder: str
+    tokens: int
+    documents: int
+    epochs: float
+    steps: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Studied:
+    """A study's end: its runs, and its arms compared. `posed`: the benchmarks; `rest`: which of them says what was forgotten, "" if none."""
+
+    study: Study
+    recipe: Recipe
+    runs: Sequence[Trained]
+    posed: Sequence[Posed]
+    rest: str
+    compared: Compared
+
+
+def runs_of(
+    study: Study,
+    *,
+    folder: Path,
+    changes: Mapping[str, Any],
+    directory_of: Callable[[str], Path],
+) -> list[Run]:
+    """Every run, seed after seed. `directory_of` finds the directory of a model that a recipe names.
+
+    Raises UsageError where arms are not measured alike, ContentError.
+    """
+    plain = read_recipe(find(study.recipe), changes)
+    found = []
+    for seed in study.seeds:
+        for arm in study.arms:
+            recipe = read_arm(study, arm, seed=seed, changes=changes)
+            if recipe is not None:
+                _require_alike(study, arm, recipe, plain)
+            elif seed != study.seeds[0]:
+                continue
+            found.append(
+                Run(
+                    arm=arm,
+                    seed=seed if recipe else None,
+                    recipe=recipe or plain,
+                    model=directory_of((recipe or plain).model),
+                    folder=folder / f"{arm}-seed{seed}" if recipe else None,
+                )
+            )
+    return found
+
+
+def gather(
+    study: Study, runs: Sequence[Run], bench: Bench, ledger: Ledger, *, resume: bool
+) -> tuple[list[Prepared | None], Size]:
+    """The data of all runs that are not finished, checked and on disk, and what is to come.
+
+    Raises UsageError for a folder that holds another run, or an unfinished one without `resume`, and for an arm whose data is too
+    little for the study's tokens; ContentError for data that tells of the evaluation.
+    """
+    found: list[Prepared | None] = []
+    for run in runs:
+        if run.folder is None or _finished(run):
+            found.append(None)
+            continue
+        prepared = prepare(
+            run.recipe,
+            model=run.model,
+            folder=run.folder,
+            bench=bench,
+            ledger=ledger,
+            resume=resume,
+        )
+        _require_tokens(study, run, prepared)
+        found.append(prepared)
+    waiting = [one for one in found if one is not None]
+    return found, Size(
+        runs=len(runs),
+        to_train=len(waiting),
+        tokens=sum(_tokens(one) for one in waiting),
+        steps=sum(_steps(one) for one in waiting),
+    )
+
+
+def carry_out(
+    study: Study,
+    runs: Sequence[Run],
+    prepared: Sequence[Prepared | None],
+    bench: Bench,
+    watcher: Watcher,
+    *,
+    report_to: str = "none",
+    launch: Path | None = None,
+) -> Studied:
+    """Train what is not trained, measure every run, compare the arms. Raises KgkitError as training does; the same call goes on."""
+    for one in prepared:
+        if one is not None:
+            finetune(one, bench, watcher, report_to=report_to, launch=launch)
+    measured = [_measured(run, bench, watcher) for run in runs]
+    recipe = runs[0].recipe
+    posed = [one for one, _ in measured[0]]
+    found = compared(
+        [_answered(number, one, runs, measured) for number, one in enumerate(posed)],
+        base=study.base,
+    )
+    return Studied(
+        study=study,
+        recipe=recipe,
+        runs=[_trained(run) for run in runs],
+        posed=posed,
+        rest=posed[-1].name if recipe.retain else "",
+        compared=found,
+    )
+
+
+def _require_alike(study: Study, arm: str, recipe: Recipe, plain: Recipe) -> None:
+    for name in ("evaluate", "retain", "protocol"):
+        if getattr(recipe, name) != getattr(plain, name):
+            raise UsageError(
+                f"{study.name}, arm {arm} changes {name}: arms that are not measured alike cannot be compared; make two studies of it"
+            )
+
+
+def _require_tokens(study: Study, run: Run, prepared: Prepared) -> None:
+    if study.tokens is None:
+        return
+    given = _tokens(prepared)
+    if given < (1 - _SHORT) * study.tokens:
+        raise UsageError(
+            f"{study.name}, arm {run.arm}: its data has {given} tokens of the {study.tokens} that every arm is given; give its parts "
+            "shares that are 1 in all, so that rows are drawn again, more epochs, or the study fewer tokens"
+        )
+
+
+def _finished(run: Run) -> bool:
+    """Whether the run's folder holds its model, measured. Raises UsageError where that is one of another recipe."""
+    if run.folder is None or not (run.folder / CARD).exists():
+        return False
+    card = _card(run.folder)
+    if card["recipe"] != run.recipe.model_dump(mode="json"):
+        raise UsageError(
+            f"{run.folder} holds a run of another recipe; name this study with --name, or delete that folder"
+        )
+    return bool(card["evaluation"] or not run.recipe.evaluate)
+
+
+def _card(folder: Path) -> dict[str, Any]:
+    """The card of a run. Raises ContentError."""
+    try:
+        card = yaml.safe_load((folder / CARD).read_text(encoding="utf-8"))
+        return {**card, "recipe": card["recipe"], "stages": card["stages"]}
+    except (OSError, yaml.YAMLError, TypeError, KeyError) as error:
+        raise ContentError(f"{folder / CARD} is no card of a run: {error}") from None
+
+
+def _tokens(prepared: Prepared) -> int:
+    """Of all epochs of all stages, as counted before training."""
+    both = zip(prepared.jobs, prepared.mixed, strict=True)
+    return round(sum(sum(mixed.tokens.values()) * job.stage.epochs for job, mixed in both))
+
+
+def _steps(prepared: Prepared) -> int:
+    total = 0
+    for job, mixed in zip(prepared.jobs, prepared.mixed, strict=True):
+        batches = math.ceil(sequences(job, mixed) / job.stage.batch)
+        total += math.ceil(batches / job.stage.accumulation * job.stage.epochs)
+    return total
+
+
+def _measured(run: Run, bench: Bench, watcher: Watcher) -> Measured:
+    """What a run answers; a trained one's answers are in the ledger already."""
+    return measure(f"local:{run.folder or run.model}", run.recipe, bench, watcher)
+
+
+def _answered(
+    number: int, posed: Posed, runs: Sequence[Run], measured: Sequence[Measured]
+) -> Answered:
+    """One benchmark's answers by arm."""
+    arms: dict[str, list[dict[str, bool]]] = {}
+    for run, results in zip(runs, measured, strict=True):
+        result = results[number][1]
+        arms.setdefault(run.arm, []).append(exactly_right(posed.questions, result.by_question()))
+    clusters = {question.id: question.asset for question in posed.questions}
+    return Answered(benchmark=posed.name, clusters=clusters, arms=arms)
+
+
+def _trained(run: Run) -> Trained:
+    if run.folder is None:
+        return Trained(
+            arm=run.arm, seed=None, folder=str(run.model), tokens=0, documents=0, epochs=0.0, steps=0, seconds=0.0,
+        )  # fmt: skip
+    card = _card(run.folder)
+    stages = card["stages"]
+    rows = [stage["data"]["rows"] for stage in stages]
+    return Trained(
+        arm=run.arm,
+        seed=run.seed,
+        folder=str(run.folder),
+        tokens=sum(stage["tokens"] for stage in stages),
+        documents=sum(count for each in rows for name, count in each.items() if name != GENERAL),
+        epochs=sum(stage.epochs for stage in run.recipe.stages),
+        steps=sum(stage["steps"] for stage in stages),
+        seconds=sum(stage["seconds"] for stage in stages),
+    )
