@@ -13,7 +13,16 @@ from kgkit.corpora.curated import curation_of
 from kgkit.corpora.raft_corpus import raft
 from kgkit.errors import ContentError, UsageError
 from kgkit.finetune.asked import question_rows
-from kgkit.finetune.recipe import CorpusPart, FilesPart, GeneralPart, Part, QuestionsPart, Stage
+from kgkit.finetune.lists import list_rows
+from kgkit.finetune.recipe import (
+    CorpusPart,
+    FilesPart,
+    GeneralPart,
+    ListsPart,
+    Part,
+    QuestionsPart,
+    Stage,
+)
 from kgkit.finetune.rows import Row, Turns, turn
 from kgkit.graph.store import GraphStore
 from kgkit.records import digest
@@ -44,6 +53,8 @@ def rows_of(part: Part, source: Source) -> Iterator[Row]:
     if isinstance(part, QuestionsPart):
         left_out = source.left_out.setdefault(part_name(part), Counter())
         return question_rows(part, source.graph, source.split, seed=source.seed, left_out=left_out)
+    if isinstance(part, ListsPart):
+        return list_rows(part, source.graph, source.split, seed=source.seed)
     if isinstance(part, CorpusPart):
         return _corpus(part, source)
     if isinstance(part, FilesPart):
@@ -51,9 +62,9 @@ def rows_of(part: Part, source: Source) -> Iterator[Row]:
     return _general(part)
 
 
-def part_name(part: QuestionsPart | CorpusPart) -> str:
+def part_name(part: QuestionsPart | ListsPart | CorpusPart) -> str:
     """What the rows of a part of kgkit's own making are called in cards."""
-    return part.corpus if isinstance(part, CorpusPart) else f"questions {part.benchmark}"
+    return part.corpus if isinstance(part, CorpusPart) else f"{part.source} {part.benchmark}"
 
 
 def export_corpora(stages: Sequence[Stage], source: Source) -> None:

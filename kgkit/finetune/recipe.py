@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from kgkit import content
 from kgkit.errors import ContentError, UsageError
+from kgkit.records import Polarity
 
 Protocol = Literal["alia", "transfer"]
 Answer = Literal["letters", "options", "explained"]
@@ -48,6 +49,19 @@ class QuestionsPart(_Part):
     """Each question so often, each time in other words, with its options in other places. 1: the plain one."""
 
 
+class ListsPart(_Part):
+    """Each row of the training assets' matrices as one question whose answer names all its right options: many cells in few tokens."""
+
+    source: Literal["lists"]
+    benchmark: str
+    """Whose directions and words: the stem is what `kgkit evaluate --by options` puts."""
+    polarities: list[Polarity] = Field(min_length=1)
+    wordings: int = Field(ge=1)
+    """Each question so often, each time in other words, its options in another order. 1: the plain one."""
+    unnamed: float = Field(ge=0, lt=1)
+    """Share of the rows that do not name their asset: what holds of it is learned as what holds of machines."""
+
+
 class FilesPart(_Part):
     """Rows of an exported directory, a Hugging Face dataset on disk, JSONL or Parquet: `text`, `messages`, or `prompt` with `completion`."""
 
@@ -64,7 +78,7 @@ class GeneralPart(_Part):
 
 
 Part = Annotated[
-    CorpusPart | QuestionsPart | FilesPart | GeneralPart, Field(discriminator="source")
+    CorpusPart | QuestionsPart | ListsPart | FilesPart | GeneralPart, Field(discriminator="source")
 ]
 
 
@@ -170,12 +184,14 @@ class Study(BaseModel):
     source: str
     recipe: str
     seeds: list[int] = Field(min_length=1)
+    every_arm: dict[str, Any]
+    """What differs from the recipe in every arm, also where the model is taken as it is."""
     tokens: int | None = Field(gt=0)
     """What every trained arm is given in all, parted as its stages say. null: what they say."""
     base: str
     """The arm that all others are compared with."""
     arms: dict[Annotated[str, Field(pattern=_NAME)], dict[str, Any] | None] = Field(min_length=1)
-    """Arm -> what differs from the recipe, by dotted names. null: the model as it is."""
+    """Arm -> what differs from the recipe besides, by dotted names. null: the model as it is."""
     plots: list[Plot]
 
     @model_validator(mode="after")
@@ -250,6 +266,11 @@ def read_study(path: Path) -> Study:
     return _checked(_raw(path), Study, path)
 
 
+def read_plain(study: Study, changes: Mapping[str, Any] | None = None) -> Recipe:
+    """The recipe of a study, as all its arms have it. Raises ContentError, UsageError."""
+    return _of_study(study, "every_arm", {**study.every_arm, **(changes or {})})
+
+
 def read_arm(
     study: Study, arm: str, *, seed: int, changes: Mapping[str, Any] | None = None
 ) -> Recipe | None:
@@ -261,11 +282,9 @@ def read_arm(
     if differs is None:
         return None
     mine = {"name": f"{study.name}-{arm}-seed{seed}", "seed": seed}
-    path = find(study.recipe)
-    try:
-        recipe = read_recipe(path, {**(changes or {}), **copy.deepcopy(differs), **mine})
-    except (ContentError, UsageError) as error:
-        raise type(error)(f"{study.name}, arm {arm}: {error}") from None
+    recipe = _of_study(
+        study, f"arm {arm}", {**study.every_arm, **(changes or {}), **differs, **mine}
+    )
     if study.tokens is None:
         return recipe
     given = [stage.tokens for stage in recipe.stages]
@@ -280,6 +299,13 @@ def read_arm(
         for each, stage in zip(said, recipe.stages, strict=True)
     ]
     return recipe.model_copy(update={"stages": stages})
+
+
+def _of_study(study: Study, where: str, changes: Mapping[str, Any]) -> Recipe:
+    try:
+        return read_recipe(find(study.recipe), copy.deepcopy(dict(changes)))
+    except (ContentError, UsageError) as error:
+        raise type(error)(f"{study.name}, {where}: {error}") from None
 
 
 def settings(said: Sequence[str]) -> dict[str, Any]:
@@ -307,6 +333,7 @@ def _recipes(path: Path) -> Iterator[Recipe]:
         yield read_recipe(path)
         return
     study = read_study(path)
+    yield read_plain(study)
     for arm in study.arms:
         if recipe := read_arm(study, arm, seed=study.seeds[0]):
             yield recipe

@@ -25,7 +25,15 @@ from kgkit.finetune.engine import Step, train
 from kgkit.finetune.guard import Guard
 from kgkit.finetune.job import Job
 from kgkit.finetune.parts import Source, export_corpora, part_name, rows_of
-from kgkit.finetune.recipe import CorpusPart, Measured, Part, QuestionsPart, Recipe, as_yaml
+from kgkit.finetune.recipe import (
+    CorpusPart,
+    ListsPart,
+    Measured,
+    Part,
+    QuestionsPart,
+    Recipe,
+    as_yaml,
+)
 from kgkit.finetune.rows import Row
 from kgkit.finetune.worker import TRAINED, keep_trained, read_trained, train_in_processes
 from kgkit.teacher.asking import Event
@@ -171,7 +179,7 @@ def _require_same(folder: Path, recipe: Recipe, *, resume: bool) -> None:
 
 def _checked(part: Part, source: Source, guard: Guard) -> Iterator[Row]:
     rows = rows_of(part, source)
-    if isinstance(part, QuestionsPart | CorpusPart):
+    if isinstance(part, QuestionsPart | ListsPart | CorpusPart):
         return guard.without(rows, source.left_out.setdefault(part_name(part), Counter()))
     return guard.passed(rows)
 

@@ -1,0 +1,195 @@
+"""What training rows say is what the tables say of training assets, put as the evaluation puts it."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from kgkit.errors import ContentError, UsageError
+from kgkit.evaluation.asks import By, Way, asks_of
+from kgkit.finetune.asked import question_rows, training_questions
+from kgkit.finetune.lists import list_rows
+from kgkit.finetune.parts import Source, rows_of
+from kgkit.finetune.recipe import FilesPart, GeneralPart, ListsPart, QuestionsPart
+from kgkit.finetune.rows import Row
+from kgkit.questions.facts import facts
+from kgkit.questions.wording import read_wording
+from tests.conftest import Open
+from tests.walk import kgkit
+
+PUMPS = {"pump"}
+
+
+def questions(answer: str = "letters", wordings: int = 1, rows: int = 60) -> QuestionsPart:
+    said = {"source": "questions", "benchmark": "fmsr", "rows": rows, "answer": answer, "wordings": wordings, "share": None}  # fmt: skip
+    return QuestionsPart.model_validate(said)
+
+
+def lists(**said: object) -> ListsPart:
+    part = {"source": "lists", "benchmark": "fmsr", "polarities": ["select", "eliminate"], "wordings": 1, "unnamed": 0.0, "share": None}  # fmt: skip
+    return ListsPart.model_validate({**part, **said})
+
+
+def asked(row: Row) -> str:
+    return row.prompt[0]["content"]
+
+
+@pytest.mark.parametrize("answer", ["letters", "options"])
+def test_a_question_is_learned_as_it_is_asked(
+    starter: Path, open_workspace: Open, answer: str
+) -> None:
+    derivation = open_workspace(starter)
+    part = questions(answer)
+    rows = list(question_rows(part, derivation.graph, derivation.split, seed=0, left_out=Counter()))
+    put = training_questions(part, derivation.graph, derivation.split)
+    by: By = "letters" if answer == "letters" else "options"
+    way = Way(mode="logprob", by=by, examples=(), wording=read_wording("en"))
+    for row, question in zip(rows, put, strict=True):
+        (ask,) = asks_of(question, way, identity=lambda _: "m")
+        user, opened = ask.messages
+        right = ask.continuations[question.correct.index(True)]
+        assert asked(row) == user.content
+        assert row.completion[0]["content"] == opened.content + right
+        assert row.asset == question.asset
+        assert row.matrix
+    assert {derivation.split.side(row.asset) for row in rows} == {"train"}
+
+
+def test_other_wordings_ask_the_same_with_the_options_moved(
+    starter: Path, open_workspace: Open
+) -> None:
+    derivation = open_workspace(starter)
+    plain, more = (
+        list(question_rows(questions(wordings=number), derivation.graph, derivation.split, seed=0, left_out=Counter()))
+        for number in (1, 4)
+    )  # fmt: skip
+    assert [row.prompt for row in more[::4]] == [row.prompt for row in plain]
+    for number in range(0, len(more), 4):
+        some = more[number : number + 4]
+        assert len({asked(row) for row in some}) == 4
+        right = {
+            next(line[3:] for line in asked(row).splitlines() if line.startswith(f"{row.completion[0]['content'][-1]}. "))
+            for row in some
+        }  # fmt: skip
+        assert len(right) == 1
+
+
+def test_a_list_names_all_that_is_right_and_nothing_else(
+    starter: Path, open_workspace: Open
+) -> None:
+    derivation = open_workspace(starter)
+    rows = list(list_rows(lists(), derivation.graph, derivation.split, seed=0))
+    wording = read_wording("en")
+    pump = [fact for fact in facts(derivation.graph, "relevance") if fact.asset == "pump"]
+    wanted = Counter[str]()
+    for name in {fact.left_name for fact in pump}:
+        for polarity, holds in (("select", True), ("eliminate", False)):
+            right = {
+                fact.right_name for fact in pump if fact.left_name == name and fact.holds is holds
+            }
+            if right and any(fact.holds is not holds for fact in pump if fact.left_name == name):
+                stem = wording.render("failure-mode-to-sensors", polarity, "single", {"asset": "pump", "subject": name})[0]  # type: ignore[arg-type]  # fmt: skip
+                wanted[f"{stem}\n{sorted(right)}"] += 1
+    found = Counter(
+        f"{asked(row)}{sorted(row.completion[0]['content'].removeprefix('Answer: ').split(', '))}"
+        for row in rows
+        if row.asset == "pump" and asked(row).startswith("On the pump, which")
+    )
+    assert found == wanted
+    assert len(wanted) > 10
+
+
+def test_lists_speak_of_training_assets_alone_and_leave_names_out_as_often_as_said(
+    starter: Path, open_workspace: Open
+) -> None:
+    derivation = open_workspace(starter)
+    rows = list(
+        list_rows(lists(wordings=4, unnamed=0.3), derivation.graph, derivation.split, seed=0)
+    )
+    assert {derivation.split.side(row.asset) for row in rows} == {"train"}
+    assert not [row for row in rows if "compressor" in row.completion[0]["content"].lower()]
+    unnamed = [row for row in rows if "machine" in asked(row)]
+    assert 0.25 < len(unnamed) / len(rows) < 0.35
+    only = list(list_rows(lists(polarities=["select"]), derivation.graph, derivation.split, seed=0))
+    assert not [row for row in only if " not " in asked(row)]
+    assert rows == list(
+        list_rows(lists(wordings=4, unnamed=0.3), derivation.graph, derivation.split, seed=0)
+    )
+
+
+def test_an_explanation_says_what_the_key_says(starter: Path, open_workspace: Open) -> None:
+    kgkit("expand", "--asset", "pump", workspace=starter)
+    derivation = open_workspace(starter)
+    left_out = Counter[str]()
+    part = questions("explained", rows=400)
+    rows = list(question_rows(part, derivation.graph, derivation.split, seed=0, left_out=left_out))
+    assert {row.asset for row in rows} == PUMPS
+    assert len(rows) > 10
+    for row in rows:
+        answer, why = row.completion[0]["content"].split("\n", 1)
+        assert why == row.why
+        assert answer.removeprefix("Answer: ") in why
+    assert left_out.total() + len(rows) == len(
+        training_questions(part, derivation.graph, derivation.split)
+    )
+
+
+def source(starter: Path, open_workspace: Open, folder: Path) -> Source:
+    derivation = open_workspace(starter)
+    return Source(
+        graph=derivation.graph,
+        ledger=derivation.ledger,
+        split=derivation.split,
+        folder=folder,
+        seed=0,
+    )
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"text": "The pump hums."},
+        {"prompt": "Which?", "completion": "That."},
+        {"prompt": [{"role": "user", "content": "Which?"}], "completion": [{"role": "assistant", "content": "That."}]},
+        {"messages": [{"role": "user", "content": "Which?"}, {"role": "assistant", "content": "That."}]},
+    ],
+)  # fmt: skip
+def test_files_are_read_in_every_shape_that_trainers_read(
+    row: dict[str, object], starter: Path, open_workspace: Open, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text(json.dumps({**row, "asset": "pump"}) + "\n", encoding="utf-8")
+    part = FilesPart(source="files", path=path, config=None, share=None)
+    (found,) = rows_of(part, source(starter, open_workspace, tmp_path))
+    assert found.words.split() == (
+        ["The", "pump", "hums."] if "text" in row else ["Which?", "That."]
+    )
+    assert found.asset == "pump"
+
+
+def test_files_that_cannot_be_learned_from_are_named(
+    starter: Path, open_workspace: Open, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text('{"asset": "pump", "note": "x"}\n', encoding="utf-8")
+    where = source(starter, open_workspace, tmp_path)
+    with pytest.raises(ContentError, match=r"mine\.jsonl: row 1: has neither text, nor messages"):
+        list(rows_of(FilesPart(source="files", path=path, config=None, share=None), where))
+    with pytest.raises(UsageError, match="none: no such file or folder"):
+        list(
+            rows_of(
+                FilesPart(source="files", path=tmp_path / "none", config=None, share=None), where
+            )
+        )
+
+
+@pytest.mark.parametrize("form", ["text", "chat"])
+def test_general_text_needs_nothing_but_python(
+    form: str, starter: Path, open_workspace: Open, tmp_path: Path
+) -> None:
+    part = GeneralPart.model_validate({"source": "general", "form": form, "share": None})
+    rows = list(rows_of(part, source(starter, open_workspace, tmp_path)))
+    assert len(rows) > 40
+    assert {row.form for row in rows} == {form}
+    assert sum(len(row.words) for row in rows) > 10_000
