@@ -16,7 +16,7 @@ from kgkit.errors import KgkitError
 from kgkit.evaluation.public import check_public
 from kgkit.evaluation.published import published_scores
 from kgkit.evaluation.retain import read_retention
-from kgkit.finetune.recipe import check_recipes
+from kgkit.finetune.arms import check_recipes
 from kgkit.graph.open import open_store
 from kgkit.prompts import check_prompts
 from kgkit.questions.benchmark import check_benchmarks

@@ -167,8 +167,9 @@ def _show_plan(options: GlobalOptions, prepared: "Prepared") -> None:
 
 def _list(options: GlobalOptions) -> None:
     from kgkit.finetune import recipe as recipes
+    from kgkit.finetune.arms import listed
 
-    rows = [recipes.listed(name) for name in recipes.names()]
+    rows = [listed(name) for name in recipes.names()]
     if options.json:
         print_json({"recipes": [{"recipe": one, "title": title} for one, title in rows]})
         return

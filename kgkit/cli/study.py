@@ -12,7 +12,7 @@ from kgkit.cli.session import GlobalOptions, evaluating, reading
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kgkit.finetune.recipe import Study
+    from kgkit.finetune.arms import Study
     from kgkit.finetune.run import Prepared, Watcher
     from kgkit.finetune.study import Run, Size, Studied
 
@@ -32,8 +32,8 @@ def study(
     """Run the study in a file; with `plan` say what it would take, and train nothing. Raises as `kgkit finetune` does."""
     from kgkit.evaluation.evaluate import Bench
     from kgkit.evaluation.intervals import require_statistics
+    from kgkit.finetune.arms import read_study
     from kgkit.finetune.memory import require_memory
-    from kgkit.finetune.recipe import read_study
     from kgkit.finetune.run import require_finetune
     from kgkit.finetune.study import carry_out, gather, runs_of
     from kgkit.settings import read_settings

@@ -1,13 +1,12 @@
 """Turn a file of finetune/ into a recipe: model, adapter, stages with their data, and what it is measured on. Complete: nothing that changes a result has a default."""
 
-import copy
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kgkit import content
 from kgkit.errors import ContentError, UsageError
@@ -16,7 +15,8 @@ from kgkit.records import Polarity
 Protocol = Literal["alia", "transfer"]
 Answer = Literal["letters", "options", "explained"]
 _STUDY = "arms"
-_NAME = r"^[a-z0-9][a-z0-9-]*$"
+NAME = r"^[a-z0-9][a-z0-9-]*$"
+"""What recipes, studies, stages and arms may be called."""
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -99,7 +99,7 @@ class Stage(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=_NAME)
+    name: str = Field(pattern=NAME)
     data: list[Part] = Field(min_length=1)
     tokens: int | None = Field(gt=0)
     """At most so many for one epoch. null: all."""
@@ -134,7 +134,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=_NAME)
+    name: str = Field(pattern=NAME)
     version: int
     title: str
     source: str
@@ -157,55 +157,6 @@ class Recipe(BaseModel):
     evaluate: list[Measured]
     retain: bool
     """Whether the general questions are asked before and after as well."""
-
-
-class Plot(BaseModel):
-    """One line chart of a study: the score of arms along what they are given of something."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    file: str = Field(pattern=_NAME)
-    title: str
-    along: Literal["epochs", "tokens", "documents"]
-    """`tokens`: that went through the model; `documents`: rows of one epoch, without general ones."""
-    lines: dict[str, list[str]] = Field(min_length=1)
-    """Line -> its arms."""
-    logarithmic: bool
-
-
-class Study(BaseModel):
-    """Arms of a recipe, each with some settings of its own, for each seed: what makes the difference?"""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str = Field(pattern=_NAME)
-    version: int
-    title: str
-    source: str
-    recipe: str
-    seeds: list[int] = Field(min_length=1)
-    every_arm: dict[str, Any]
-    """What differs from the recipe in every arm, also where the model is taken as it is."""
-    tokens: int | None = Field(gt=0)
-    """What every trained arm is given in all, parted as its stages say. null: what they say."""
-    base: str
-    """The arm that all others are compared with."""
-    arms: dict[Annotated[str, Field(pattern=_NAME)], dict[str, Any] | None] = Field(min_length=1)
-    """Arm -> what differs from the recipe besides, by dotted names. null: the model as it is."""
-    plots: list[Plot]
-
-    @model_validator(mode="after")
-    def _known(self) -> Self:
-        """Raises ValueError for arms that are not there, and seeds that stand there twice."""
-        named = [
-            self.base,
-            *(arm for plot in self.plots for line in plot.lines.values() for arm in line),
-        ]
-        if unknown := [arm for arm in named if arm not in self.arms]:
-            raise ValueError(f"there is no arm {unknown[0]}{_meant(unknown[0], list(self.arms))}")
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError("seeds: one stands there twice")
-        return self
 
 
 def names() -> list[str]:
@@ -232,22 +183,6 @@ def template(name: str) -> Path:
     return content.path("finetune", "templates", f"{name}.jinja")
 
 
-def listed(name: str) -> tuple[str, str]:
-    """A recipe or study with its title. Raises ContentError."""
-    path = content.path("finetune", f"{name}.yaml")
-    return name, (read_study(path) if is_study(path) else read_recipe(path)).title
-
-
-def check_recipes() -> None:
-    """Read every recipe and study. Raises ContentError, UsageError."""
-    for name in names():
-        listed(name)
-        path = content.path("finetune", f"{name}.yaml")
-        for recipe in _recipes(path):
-            if recipe.chat_template:
-                template(recipe.chat_template)
-
-
 def is_study(path: Path) -> bool:
     """Whether the file holds arms of a recipe rather than a recipe."""
     return f"\n{_STUDY}:" in content.text_of(path)
@@ -261,51 +196,9 @@ def read_recipe(path: Path, changes: Mapping[str, Any] | None = None) -> Recipe:
     return _checked(raw, Recipe, path)
 
 
-def read_study(path: Path) -> Study:
-    """The study in a file. Raises ContentError."""
-    return _checked(_raw(path), Study, path)
-
-
-def read_plain(study: Study, changes: Mapping[str, Any] | None = None) -> Recipe:
-    """The recipe of a study, as all its arms have it. Raises ContentError, UsageError."""
-    return _of_study(study, "every_arm", {**study.every_arm, **(changes or {})})
-
-
-def read_arm(
-    study: Study, arm: str, *, seed: int, changes: Mapping[str, Any] | None = None
-) -> Recipe | None:
-    """The recipe of an arm for a seed, its stages with their part of the study's tokens; None for the model as it is.
-
-    Raises ContentError, UsageError, with the arm named.
-    """
-    differs = study.arms[arm]
-    if differs is None:
-        return None
-    mine = {"name": f"{study.name}-{arm}-seed{seed}", "seed": seed}
-    recipe = _of_study(
-        study, f"arm {arm}", {**study.every_arm, **(changes or {}), **differs, **mine}
-    )
-    if study.tokens is None:
-        return recipe
-    given = [stage.tokens for stage in recipe.stages]
-    said = [each for each in given if each is not None]
-    if len(said) < len(given):
-        raise UsageError(
-            f"{study.name}, arm {arm}: each stage must say its tokens, for the {study.tokens} of every arm are parted as these are"
-        )
-    whole = sum(each * stage.epochs for each, stage in zip(said, recipe.stages, strict=True))
-    stages = [
-        stage.model_copy(update={"tokens": max(1, round(each * study.tokens / whole))})
-        for each, stage in zip(said, recipe.stages, strict=True)
-    ]
-    return recipe.model_copy(update={"stages": stages})
-
-
-def _of_study(study: Study, where: str, changes: Mapping[str, Any]) -> Recipe:
-    try:
-        return read_recipe(find(study.recipe), copy.deepcopy(dict(changes)))
-    except (ContentError, UsageError) as error:
-        raise type(error)(f"{study.name}, {where}: {error}") from None
+def read_as(path: Path, model: type[_Model]) -> _Model:
+    """A file of finetune/ as `model`. Raises ContentError."""
+    return _checked(_raw(path), model, path)
 
 
 def settings(said: Sequence[str]) -> dict[str, Any]:
@@ -325,18 +218,6 @@ def settings(said: Sequence[str]) -> dict[str, Any]:
 def as_yaml(recipe: Recipe) -> str:
     """The recipe with all that was set, as a file that can be trained again."""
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-
-
-def _recipes(path: Path) -> Iterator[Recipe]:
-    """The recipe of a file; of a study those of its arms."""
-    if not is_study(path):
-        yield read_recipe(path)
-        return
-    study = read_study(path)
-    yield read_plain(study)
-    for arm in study.arms:
-        if recipe := read_arm(study, arm, seed=study.seeds[0]):
-            yield recipe
 
 
 def _raw(path: Path) -> dict[str, Any]:
@@ -365,7 +246,7 @@ def _require_known(at: object, step: str, name: str, where: str) -> None:
         for one in (at if isinstance(at, dict) else range(len(at)) if isinstance(at, list) else ())
     ]
     if step not in known:
-        raise UsageError(f"{where}: {name} is unknown{_meant(step, known)}")
+        raise UsageError(f"{where}: {name} is unknown{meant(step, known)}")
 
 
 def _checked(raw: object, model: type[_Model], path: Path) -> _Model:
@@ -383,13 +264,14 @@ def _said(error: ValidationError, model: type[BaseModel]) -> str:
     place = ".".join(steps) or "the file"
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     if first["type"] == "extra_forbidden":
-        return f"{place} is unknown{_meant(steps[-1], list(_fields(model)))}{more}"
+        return f"{place} is unknown{meant(steps[-1], list(_fields(model)))}{more}"
     if first["type"] == "missing":
         return f"{place} is missing: a recipe says everything that changes its result{more}"
     return f"{place}: {first['msg']}{more}"
 
 
-def _meant(name: str, known: Sequence[str]) -> str:
+def meant(name: str, known: Sequence[str]) -> str:
+    """What an unknown name may have meant, to end an error with."""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return (
         f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}" if known else ""

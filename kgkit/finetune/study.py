@@ -17,9 +17,10 @@ from kgkit.evaluation.models import CARD
 from kgkit.evaluation.pose import Posed
 from kgkit.evaluation.results import Result
 from kgkit.evaluation.scores import exactly_right
+from kgkit.finetune.arms import Study, read_arm, read_plain
 from kgkit.finetune.compared import Answered, Compared, compared
 from kgkit.finetune.parts import GENERAL
-from kgkit.finetune.recipe import Recipe, Study, find, read_arm, read_recipe
+from kgkit.finetune.recipe import Recipe
 from kgkit.finetune.run import Prepared, Watcher, finetune, measure, prepare, sequences
 from kgkit.teacher.ledger import Ledger
 
@@ -86,7 +87,7 @@ def runs_of(
 
     Raises UsageError where arms are not measured alike, ContentError.
     """
-    plain = read_recipe(find(study.recipe), changes)
+    plain = read_plain(study, changes)
     found = []
     for seed in study.seeds:
         for arm in study.arms:

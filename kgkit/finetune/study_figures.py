@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kgkit.corpora.drawing import INK, OURS, STYLE, THEIRS, new_figure, save, write_below
 from kgkit.evaluation.intervals import Interval
-from kgkit.finetune.recipe import Plot
+from kgkit.finetune.arms import Plot
 from kgkit.finetune.study import Studied
 from kgkit.finetune.study_report import scores_along
 
@@ -60,7 +60,7 @@ def _arms(studied: Studied, folder: Path) -> list[Path]:
     )
     write_below(
         figure,
-        f"Points: means over seeds, with 95 % intervals over seeds and assets. Bars: single seeds. Dashed: {studied.study.base}.",
+        f"Points: means over seeds, with 95 % intervals over seeds and assets. Ticks: single seeds. Dashed: {studied.study.base}.",
     )
     return save(figure, folder, "study")
 
