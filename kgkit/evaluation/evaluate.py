@@ -7,12 +7,14 @@ from pathlib import Path
 from kgkit.errors import UsageError
 from kgkit.evaluation.answering import answer_all
 from kgkit.evaluation.asks import By, Mode, Way
+from kgkit.evaluation.embedder_answers import open_answering
 from kgkit.evaluation.models import Model, open_model
 from kgkit.evaluation.pose import Posed, examples
 from kgkit.evaluation.results import Result, result_of, write_result
 from kgkit.graph.store import GraphStore
 from kgkit.questions.wording import read_wording
 from kgkit.records import Question
+from kgkit.retrieval.embedder import is_embedder
 from kgkit.settings import Settings
 from kgkit.splits import Split
 from kgkit.teacher.asking import Event
@@ -58,13 +60,7 @@ def evaluate(
     Raises UsageError for an unknown model, one that cannot be scored the way it is asked for, and one that has learned from the
     families that are asked about (unless that is allowed); ServiceError when a server refuses or stays away.
     """
-    model = open_model(
-        uri,
-        settings=bench.settings,
-        ledger=bench.ledger,
-        graph=bench.graph,
-        questions=posed.questions,
-    )
+    model = _opened(uri, posed, bench)
     contaminated = _contaminated(model, posed)
     if contaminated and not options.allow_contaminated:
         raise UsageError(
@@ -93,6 +89,24 @@ def evaluate(
     )
     write_result(result, bench.folder)
     return result
+
+
+def _opened(uri: str, posed: Posed, bench: Bench) -> Model:
+    if is_embedder(uri):
+        return open_answering(
+            uri,
+            graph=bench.graph,
+            split=bench.split,
+            questions=posed.questions,
+            cache_dir=bench.settings.cache_dir,
+        )
+    return open_model(
+        uri,
+        settings=bench.settings,
+        ledger=bench.ledger,
+        graph=bench.graph,
+        questions=posed.questions,
+    )
 
 
 def way_for(model: Model, posed: Posed, bench: Bench, options: Options) -> Way:

@@ -2,6 +2,7 @@
 
 local:NAME-or-DIR    a model directory through transformers, with or without a LoRA adapter
 http(s)://host/v1    an OpenAI-compatible server; `#NAME` after it names one of several models
+embedder:DIR         a directory of sentence-transformers; see embedder_answers
 reference            asks the graph for the proof of each key: it has to be right everywhere, else the benchmark is wrong
 chance, first, longest, majority
                      a blind guess, the first option, the longest one, the place that is right most often
@@ -52,13 +53,17 @@ class _Card(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """Who answers. Exactly one of `teacher` and `chooses` is there; `trained_on` is known of kgkit's own models alone."""
+    """Who answers. Exactly one of `teacher` and `chooses` is there; `trained_on` is known of kgkit's own models alone.
+
+    `identity` tells weights behind `chooses` from others; a teacher has its own.
+    """
 
     name: str
     teacher: Teacher | None = None
     chooses: Chooses | None = None
     chat: bool = False
     trained_on: TrainedOn | None = None
+    identity: str = ""
 
 
 def open_model(
@@ -77,7 +82,7 @@ def open_model(
         return Model(name=uri, chooses=_rule(uri, questions, graph))
     if not uri.lower().startswith(("local:", "http:", "https:")):
         raise UsageError(
-            f"--model {uri} is unknown; use local:smollm2, local:DIR, http://host:port/v1#NAME or one of {', '.join(RULES)}"
+            f"--model {uri} is unknown; use local:smollm2, local:DIR, http://host:port/v1#NAME, embedder:DIR or one of {', '.join(RULES)}"
         )
     address, _, served = uri.partition("#") if uri.lower().startswith("http") else (uri, "", "")
     teacher = open_teacher(

@@ -18,7 +18,7 @@ from kgkit.names import slug
 from kgkit.records import Question, Subject, digest
 from kgkit.workspace import write_atomically
 
-_LIBRARIES = ("kgkit", "torch", "transformers", "openai")
+_LIBRARIES = ("kgkit", "torch", "transformers", "sentence-transformers", "openai")
 
 
 class Kept(BaseModel):
@@ -102,7 +102,7 @@ def result_of(
     teacher = model.teacher
     return Result(
         model=model.name,
-        identity=teacher.identity(Subject(asset="")) if teacher else model.name,
+        identity=teacher.identity(Subject(asset="")) if teacher else model.identity or model.name,
         protocol=model.trained_on.protocol if model.trained_on else "",
         trained_on=model.trained_on,
         contaminated=sorted(contaminated),

@@ -39,16 +39,16 @@ class Embedder:
     directory: Path
     model: Any
 
-    def prompt(self, task: Task, kind: Kind) -> str:
-        """What the directory keeps to stand before queries, or items, of the task; "" for nothing."""
+    def prompt(self, task: Task | None, kind: Kind) -> str:
+        """What the directory keeps to stand before queries, or items, of the task (None: of any retrieval); "" for nothing."""
         kept = self.model.prompts or {}
-        own = prompt_names(task)[0 if kind == "query" else 1]
-        for name in (own, task.name, f"Retrieval-{kind}", "Retrieval", kind):
+        own = (prompt_names(task)[0 if kind == "query" else 1], task.name) if task else ()
+        for name in (*own, f"Retrieval-{kind}", "Retrieval", kind):
             if name in kept:
                 return kept[name] or ""
         return ""
 
-    def scores(self, task: Task, queries: Sequence[str], items: Sequence[str]) -> "Floats":
+    def scores(self, task: Task | None, queries: Sequence[str], items: Sequence[str]) -> "Floats":
         """How near each item is to each query by the model's own similarity: (n_queries, n_items)."""
         import numpy as np
 
@@ -56,7 +56,7 @@ class Embedder:
         of_items = self._vectors(task, "document", items)
         return np.asarray(self.model.similarity(of_queries, of_items), dtype=np.float64)
 
-    def _vectors(self, task: Task, kind: Kind, texts: Sequence[str]) -> object:
+    def _vectors(self, task: Task | None, kind: Kind, texts: Sequence[str]) -> object:
         encode = self.model.encode_query if kind == "query" else self.model.encode_document
         prompt = self.prompt(task, kind)
         return encode(list(texts), prompt=prompt, batch_size=_AT_ONCE, show_progress_bar=False)
