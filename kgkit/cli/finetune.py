@@ -103,7 +103,7 @@ def finetune(
         )  # fmt: skip
         return
     read = recipes.read_recipe(path, changes)
-    require_finetune()
+    require_finetune(report_to)
     directory = model_directory(read.model, cache_dir=settings.cache_dir).resolve()
     require_memory(read, directory)
     with ExitStack() as stack:

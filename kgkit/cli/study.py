@@ -40,7 +40,7 @@ def study(
     from kgkit.teacher.pull import model_directory
 
     said, settings = read_study(path), read_settings()
-    require_finetune()
+    require_finetune("none")
     require_statistics("a study")
     with ExitStack() as stack:
         derivation = stack.enter_context(reading(options, strict=True))

@@ -1,5 +1,6 @@
 """A recipe from its data to a model with a run card: gather, check, measure, train stage after stage, measure again."""
 
+import importlib.util
 import json
 import shutil
 import time
@@ -329,20 +330,13 @@ def _card(
     }
 
 
-def require_finetune() -> None:
-    """Raise KgkitError where the packages of the extra `finetune` are missing, without importing them."""
-    import importlib.util
-
-    needed = {
-        "torch": "torch",
-        "transformers": "transformers",
-        "trl": "trl",
-        "peft": "peft",
-        "datasets": "datasets",
-        "accelerate": "accelerate",
-    }
-    missing = [name for module, name in needed.items() if importlib.util.find_spec(module) is None]
+def require_finetune(report_to: str) -> None:
+    """Raise KgkitError where the packages of the extra `finetune`, or the one that losses go to, are missing, without importing them."""
+    needed = ["torch", "transformers", "trl", "peft", "datasets", "accelerate"]
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         raise KgkitError(
             f'kgkit finetune needs {", ".join(missing)}: pip install "kgkit[finetune]"'
         )
+    if report_to != "none" and importlib.util.find_spec(report_to) is None:
+        raise KgkitError(f"--report-to {report_to} needs it: pip install {report_to}")

@@ -159,6 +159,8 @@ def test_what_cannot_be_trained_is_said_in_one_line(
     assert "none: no such model directory" in nowhere
     typo = kgkit("finetune", recipe, "--set", "lora.rnk=3", workspace=starter, code=2).err
     assert typo == "kgkit: mine.yaml: lora.rnk is unknown; did you mean rank?\n"
+    where = kgkit("finetune", recipe, "--report-to", "trackio", workspace=starter, code=1).err
+    assert where == "kgkit: --report-to trackio needs it: pip install trackio\n"
     monkeypatch.setattr("kgkit.finetune.memory.free_bytes", lambda: 10_000)
     little = kgkit("finetune", recipe, "--model", model, workspace=starter, code=2).err
     assert "needs 0.0 GB for weights, gradients and optimizer alone, and 0.0 GB are free" in little

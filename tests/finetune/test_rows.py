@@ -168,6 +168,24 @@ def test_files_are_read_in_every_shape_that_trainers_read(
     assert found.asset == "pump"
 
 
+@pytest.mark.parametrize(("config", "form"), [("kd_base", "text"), ("relevance", None)])
+def test_an_exported_folder_is_data_where_its_rows_are_texts_or_chats(
+    config: str, form: str | None, starter: Path, open_workspace: Open, tmp_path: Path
+) -> None:
+    kgkit("expand", "--asset", "pump", workspace=starter)
+    kgkit("export", tmp_path / "corpus", workspace=starter)
+    part = FilesPart(source="files", path=tmp_path / "corpus", config=config, share=None)
+    where = source(starter, open_workspace, tmp_path)
+    if form is None:
+        with pytest.raises(ContentError, match="row 1: has neither text"):
+            list(rows_of(part, where))
+        return
+    rows = list(rows_of(part, where))
+    assert rows
+    assert {row.form for row in rows} == {form}
+    assert {row.asset for row in rows} == PUMPS
+
+
 def test_files_that_cannot_be_learned_from_are_named(
     starter: Path, open_workspace: Open, tmp_path: Path
 ) -> None:
