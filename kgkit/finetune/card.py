@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from kgkit.evaluation.models import CARD
+from kgkit.finetune import gradient_report
 from kgkit.finetune.recipe import Recipe
 from kgkit.workspace import write_atomically
 
@@ -87,6 +88,7 @@ def _model_card(card: Mapping[str, Any], recipe: Recipe) -> str:
             f"{stage['last_loss']:.3f}",
         ]
         lines.append(f"| {' | '.join(map(str, cells))} |")
+    lines += gradient_report.lines(card["stages"])
     if card["evaluation"]:
         lines += [
             "",

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from kgkit.errors import KgkitError
 from kgkit.finetune.job import Job
+from kgkit.finetune.measuring import callbacks
 from kgkit.teacher.pull import quiet_transformers
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def train(
             processing_class=_tokenizer(job),
             peft_config=_adapter(job),
             quantization_config=_quantization(job),
-            callbacks=[_watch(on_step, job)],
+            callbacks=[_watch(on_step, job), *callbacks(job)],
         )
         start = time.perf_counter()
         trainer.train(resume_from_checkpoint=str(last) if last else None)

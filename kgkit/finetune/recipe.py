@@ -3,10 +3,10 @@
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from kgkit import content
 from kgkit.errors import ContentError, UsageError
@@ -119,6 +119,16 @@ class Stage(BaseModel):
     """Rows of like length in one batch."""
 
 
+class Gradients(BaseModel):
+    """How often answers and explanations are measured apart beside training, on how many explained rows. It changes no result."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    every: int = Field(gt=0)
+    """Steps."""
+    rows: int = Field(gt=0)
+
+
 class Measured(BaseModel):
     """A benchmark that is asked before and after training."""
 
@@ -154,9 +164,21 @@ class Recipe(BaseModel):
     lora: Lora | None
     """null: all weights are trained."""
     stages: list[Stage] = Field(min_length=1)
+    gradients: Gradients | None = None
+    """May be left out, as it changes nothing of the model: answers and explanations are not measured apart then."""
     evaluate: list[Measured]
     retain: bool
     """Whether the general questions are asked before and after as well."""
+
+    @model_validator(mode="after")
+    def _measurable(self) -> Self:
+        """Raises ValueError where rows are packed that are to be measured one by one."""
+        packed = next((stage.name for stage in self.stages if stage.packing), "")
+        if self.gradients and packed:
+            raise ValueError(
+                f"gradients are measured row by row: set packing of stage {packed} to false"
+            )
+        return self
 
 
 def names() -> list[str]:

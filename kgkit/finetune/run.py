@@ -1,5 +1,6 @@
 """A recipe from its data to a model with a run card: gather, check, measure, train stage after stage, measure again."""
 
+import contextlib
 import importlib.util
 import json
 import shutil
@@ -23,8 +24,10 @@ from kgkit.evaluation.table import table
 from kgkit.finetune import card as cards
 from kgkit.finetune import mixture
 from kgkit.finetune.engine import Step, train
+from kgkit.finetune.gradient_report import draw, summary
 from kgkit.finetune.guard import Guard
 from kgkit.finetune.job import Job
+from kgkit.finetune.measuring import keep_rows, measures
 from kgkit.finetune.parts import Source, export_corpora, part_name, rows_of
 from kgkit.finetune.recipe import (
     CorpusPart,
@@ -105,6 +108,7 @@ def prepare(
         return len(tokens.ids([row.words])[0])
 
     jobs: list[Job] = []
+    explained: list[Row] = []
     mixed: list[mixture.Mixed] = []
     for number, stage in enumerate(recipe.stages):
         parts = [list(_checked(part, source, guard)) for part in stage.data]
@@ -119,6 +123,9 @@ def prepare(
         )
         jobs.append(job)
         mixed.append(_written(job, mixture_))
+        explained += [row for row, _ in mixture_ if row.why]
+    if recipe.gradients:
+        keep_rows(jobs, explained)
     write_atomically(folder / RECIPE, as_yaml(recipe).encode())
     return Prepared(
         recipe=recipe,
@@ -160,7 +167,16 @@ def finetune(
         _compared(posed, one, other) for (posed, one), (_, other) in zip(before, after, strict=True)
     ]
     card["verdict"] = _verdict(recipe, before, after, bench.folder)
+    _draw_gradients(prepared)
     return Finished(folder=folder, card=cards.write(folder, card, recipe), said=card)
+
+
+def _draw_gradients(prepared: Prepared) -> None:
+    """The figure of what was measured of answers and explanations, where that was and matplotlib is there."""
+    found = {job.name: some for job in prepared.jobs if (some := measures(job.folder))}
+    if found:
+        with contextlib.suppress(ImportError):
+            draw(found, prepared.folder)
 
 
 def _require_same(folder: Path, recipe: Recipe, *, resume: bool) -> None:
@@ -232,6 +248,7 @@ def _trained(
         "first_loss": round(found.losses[0], 6),
         "last_loss": round(found.losses[-1], 6),
         "losses": [round(loss, 6) for loss in found.losses],
+        "gradients": summary(job.folder, seconds=found.seconds),
     }
 
 

@@ -52,7 +52,10 @@ class Size:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """What a run was given, from its card. `tokens` went through the model; `documents`: rows of one epoch, without general ones."""
+    """What a run was given, from its card. `tokens` went through the model; `documents`: rows of one epoch, without general ones.
+
+    `gradients`: stage -> what was measured of answers and explanations there, as `gradient_report.summary` says it.
+    """
 
     arm: str
     seed: int | None
@@ -62,6 +65,7 @@ class Trained:
     epochs: float
     steps: int
     seconds: float
+    gradients: Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,7 +249,7 @@ def _answered(
 def _trained(run: Run) -> Trained:
     if run.folder is None:
         return Trained(
-            arm=run.arm, seed=None, folder=str(run.model), tokens=0, documents=0, epochs=0.0, steps=0, seconds=0.0,
+            arm=run.arm, seed=None, folder=str(run.model), tokens=0, documents=0, epochs=0.0, steps=0, seconds=0.0, gradients={},
         )  # fmt: skip
     card = _card(run.folder)
     stages = card["stages"]
@@ -259,4 +263,5 @@ def _trained(run: Run) -> Trained:
         epochs=sum(stage.epochs for stage in run.recipe.stages),
         steps=sum(stage["steps"] for stage in stages),
         seconds=sum(stage["seconds"] for stage in stages),
+        gradients={stage["name"]: stage["gradients"] for stage in stages if stage.get("gradients")},
     )

@@ -74,9 +74,33 @@ def markdown(studied: Studied) -> str:
         columns = ["benchmark", "arm", "against", "difference", "p", "verdict"]
         lines = [_between(one) for one in studied.compared.between]
         parts += ["## Between arms", _markdown(columns, lines)]
+    if measured := _gradients(studied):
+        columns = ["arm", "stage", "share of the explanation in the loss", "cosine of the gradients", "below zero"]  # fmt: skip
+        parts += ["## Answers and explanations apart", _markdown(columns, measured)]
     for beside in _published(studied):
         parts += [f"## {beside.standing}", beside.heading, _markdown(beside.columns, beside.rows)]
     return "\n\n".join(parts) + "\n"
+
+
+def _gradients(studied: Studied) -> list[list[str]]:
+    """Each stage of each arm that was measured, as means over its runs."""
+    found = []
+    for arm in studied.study.arms:
+        runs = [run.gradients for run in studied.runs if run.arm == arm]
+        for stage in runs[0]:
+            some = [run[stage] for run in runs]
+            cosines = [one["cosine"] for one in some if one["cosine"] is not None]
+            below, all_ = (sum(one[key] for one in some) for key in ("cosine_below_zero", "measures"))  # fmt: skip
+            found.append(
+                [
+                    arm,
+                    stage,
+                    f"{_mean(one['loss_share'] for one in some):.2f}",
+                    f"{_mean(cosines):+.3f}" if cosines else "",
+                    f"{below} of {all_}",
+                ]
+            )
+    return found
 
 
 def _row(studied: Studied, arm: str) -> list[str]:
@@ -188,7 +212,9 @@ def _run_rows(studied: Studied) -> Iterable[dict[str, object]]:
 
 
 def _run(run: Trained) -> dict[str, object]:
-    return {**asdict(run), "seed": "" if run.seed is None else run.seed}
+    said = asdict(run)
+    del said["gradients"]
+    return {**said, "seed": "" if run.seed is None else run.seed}
 
 
 def _bounds(prefix: str, interval: Interval | None) -> dict[str, object]:
