@@ -5,7 +5,7 @@
 FOLDER keeps the generated graphs (benchmarks/export_graph.py) for later runs. Each figure is of a process of its own, rounds alternate
 (export, bare, bare, export, ...), figures are medians; imports and opening the graph do not count. `bare` runs one query for the
 columns of each corpus, takes its answer as Arrow and writes that as zstd Parquet: no order, no split, no lineage to cells, nothing
-searched. `curate` makes the curation anew. `stats` and `trace` (of one passage) are the whole commands. `known` is what a run that goes
+searched, no bound on memory. `curate` makes the curation anew. `stats` and `trace` (of one passage) are the whole commands. `known` is what a run that goes
 on asks the ledger: which of all its asks have a reply. Memory is the peak of the process. Writes results/export_corpora.json.
 """
 
@@ -45,26 +45,29 @@ class Clock:
 
 
 def bare(folder: Path, passages: int, out: Path) -> dict[str, float]:
-    """Read each corpus's columns with one query and write them."""
+    """Read each corpus's columns with one query and write them; ladybug may take the memory that it wants."""
+    import ladybug
     import pyarrow.parquet as pq
 
     from kgkit.corpora.row import PassageCorpus
     from kgkit.corpora.rows import CORPORA
-    from kgkit.graph.passage_tables import COLUMNS, RETURNED
+    from kgkit.graph.ladybug_file import FILE_NAME, execute, open_to_read
+    from kgkit.graph.passage_tables import COLUMNS
 
-    graph = graph_of(folder, passages)
+    returned = ", ".join(f"p.`{name}` AS `{name}`" for name in COLUMNS)
+    asked = f"MATCH (p:Passage) WHERE p.kind IN $kinds RETURN {returned}"
+    database = open_to_read(workspace_of(folder, passages).root / FILE_NAME, cache_mb=None)
     clock, scan, rows = Clock(), Counter[str](), 0
-    for corpus in CORPORA.values():
-        if isinstance(corpus, PassageCorpus):
-            reading = Clock()
-            table = graph.table(
-                f"MATCH (p:Passage) WHERE p.kind IN $kinds RETURN {RETURNED}",
-                {"kinds": sorted(corpus.kinds)},
-                columns=COLUMNS,
-            )
-            scan.update(reading.figures("scan_"))
-            pq.write_table(table, out / f"{corpus.name}.parquet", compression="zstd")
-            rows += table.num_rows
+    with ladybug.Connection(database) as connection:
+        for corpus in CORPORA.values():
+            if isinstance(corpus, PassageCorpus):
+                reading = Clock()
+                table = execute(connection, asked, {"kinds": sorted(corpus.kinds)}).get_as_arrow(
+                    FEW
+                )
+                scan.update(reading.figures("scan_"))
+                pq.write_table(table, out / f"{corpus.name}.parquet", compression="zstd")
+                rows += table.num_rows
     return {**clock.figures(), **scan, "rows": rows}
 
 

@@ -4,9 +4,8 @@ Column by column, in Arrow: a page's texts are never Python objects.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from kgkit.corpora.kinds import CORPUS_OF
 from kgkit.corpora.row import LINEAGE, SIDES, PassageCorpus
@@ -22,13 +21,12 @@ TEXT = {"id": "string", "text": "string", "kind": "string", **LINEAGE}
 CHAT = {"messages": "messages", "prompt": "messages", "completion": "messages"}
 _BETWEEN = "\x1f"
 _KEYS_KNOWN = 2**15
-_T = TypeVar("_T")
 
 
 def pages(graph: GraphStore, split: Split, kinds: Iterable[str]) -> Iterator["pa.Table"]:
     """The passages of these kinds by id, a page at a time: id, kind, question, text and the columns of LINEAGE."""
     cells = _Cells(graph)
-    for table in _ahead(passage_tables(graph, kinds)):
+    for table in passage_tables(graph, kinds):
         asset = table.column("asset").combine_chunks().dictionary_encode()
         sides = [SIDES[split.side(name)] for name in asset.dictionary.to_pylist()]
         known = {
@@ -37,17 +35,6 @@ def pages(graph: GraphStore, split: Split, kinds: Iterable[str]) -> Iterator["pa
             if name not in ("sources", "split")
         }
         yield _table({**known, "sources": cells.of(table), "split": _taken(sides, asset.indices)})
-
-
-def _ahead(items: Iterable[_T]) -> Iterator[_T]:
-    """The items; the next one is made in a thread of its own while the caller is at the last: reading takes as long as writing."""
-    coming = iter(items)
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="reading") as thread:
-        item = thread.submit(next, coming, None).result()
-        while item is not None:
-            following = thread.submit(next, coming, None)
-            yield item
-            item = following.result()
 
 
 def texts(name: str, summary: str) -> PassageCorpus:

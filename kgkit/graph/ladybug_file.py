@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 FILE_NAME = "graph.ladybug"
 READ_WAIT_S = 2.0
-CACHE_MB = 64
+CACHE_MB = 32
 """What a reader keeps in memory of the file, and what its answers may take: by itself ladybug keeps every page that it ever read."""
 _READ_PAUSE_S = 0.05
 _TYPES = {"string": "STRING", "string[]": "STRING[]", "integer": "INT64", "float": "DOUBLE"}
@@ -222,6 +222,31 @@ def rows_of(result: "ladybug.QueryResult") -> Iterator[list[Any]]:
     """The rows that are left in `result`."""
     while result.has_next():
         yield result.get_next()
+
+
+def plain(cell: Any) -> object:  # noqa: ANN401 - whatever the database gives
+    """A cell of an answer as JSON-able data; see Rows."""
+    if isinstance(cell, dict):
+        if "_NODES" in cell and "_RELS" in cell:
+            return _path(cell["_NODES"], cell["_RELS"])
+        if "_LABEL" in cell and "_ID" in cell:
+            name = "_type" if "_SRC" in cell else "_label"
+            hidden = ("_ID", "_LABEL", "_SRC", "_DST")
+            kept = {key: plain(value) for key, value in cell.items() if key not in hidden}
+            return {name: cell["_LABEL"], **{k: v for k, v in kept.items() if v not in (None, [])}}
+        return {str(key): plain(value) for key, value in cell.items()}
+    if isinstance(cell, (list, tuple)):
+        return [plain(item) for item in cell]
+    if cell is None or isinstance(cell, (str, int, float, bool)):
+        return cell
+    return cell.isoformat() if hasattr(cell, "isoformat") else str(cell)
+
+
+def _path(nodes: list[Any], relationships: list[Any]) -> list[object]:
+    steps = [plain(nodes[0])] if nodes else []
+    for relationship, node in zip(relationships, nodes[1:], strict=True):
+        steps += [plain(relationship), plain(node)]
+    return steps
 
 
 def first_line(error: object) -> str:

@@ -20,9 +20,10 @@ from kgkit.graph.ladybug_file import (
     execute,
     open_to_read,
     open_to_write,
+    plain,
     rows_of,
 )
-from kgkit.graph.store import Rows
+from kgkit.graph.store import SCAN_ROWS, Rows
 from kgkit.records import Edge, EdgeKey, Node, NodeKey, Subgraph, Value
 from kgkit.schemas import graph_spec
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _A = TypeVar("_A")
+_PLACES_AT_ONCE = 50_000
 
 
 class LadybugStore:
@@ -84,29 +86,35 @@ class LadybugStore:
         def work(connection: "ladybug.Connection") -> Rows:
             result = execute(connection, cypher, given)
             columns = tuple(result.get_column_names())
-            rows = tuple(tuple(_plain(cell) for cell in row) for row in rows_of(result))
+            rows = tuple(tuple(plain(cell) for cell in row) for row in rows_of(result))
             return Rows(columns=columns, rows=rows)
 
         return self._answer(work, write=write)
 
-    def table(
+    def scan(
         self,
-        cypher: str,
-        parameters: Mapping[str, Value] | None = None,
+        label: str,
         *,
+        where: str,
+        parameters: Mapping[str, Value],
         columns: Mapping[str, str],
-    ) -> "pa.Table":
-        """See GraphStore.table."""
-        given = checked(cypher, parameters, write=False)
+    ) -> Iterator["pa.Table"]:
+        """See GraphStore.scan.
 
-        def work(connection: "ladybug.Connection") -> "pa.Table":
-            result = execute(connection, cypher, given)
-            found = result.get_as_arrow(check.BATCH_ROWS)
-            result.close()
-            return found
-
-        found = self._answer(work)
-        return found.rename_columns(list(columns)).cast(arrow_schema(columns))
+        Some ids in the order of the file, then their nodes, which thus lie side by side: one statement for all would hold all of its
+        answer in memory, and one for a range of ids or of places reads every node for each range.
+        """
+        given = checked(f"MATCH (n) WHERE {where} RETURN n", parameters, write=False)
+        match = f"MATCH (n:`{label}`)"
+        [[last]] = self.query(f"{match} RETURN max(offset(id(n)))").rows
+        returned = ", ".join(f"n.`{name}`" for name in columns)
+        looked_up = f"LOAD FROM $rows MATCH (n:`{label}` {{id: id}}) RETURN {returned}"
+        for first in range(0, last + 1 if isinstance(last, int) else 0, _PLACES_AT_ONCE):
+            here = f"offset(id(n)) >= {first} AND offset(id(n)) < {first + _PLACES_AT_ONCE}"
+            found = f"{match} WHERE {here} AND ({where}) RETURN n.id"
+            ids = self._table(found, given, {"id": "string"})
+            for start in range(0, ids.num_rows, SCAN_ROWS):
+                yield self._table(looked_up, {"rows": ids.slice(start, SCAN_ROWS)}, columns)
 
     def dump(self) -> Iterator[Node | Edge]:
         """See GraphStore.dump."""
@@ -152,6 +160,19 @@ class LadybugStore:
                 raise
         self._enlarge_cache()
         return self._answer(work)
+
+    def _table(
+        self, cypher: str, parameters: Mapping[str, Any], columns: Mapping[str, str]
+    ) -> "pa.Table":
+        """The answer as one Arrow table of these columns, in the order in which the statement returns them."""
+
+        def work(connection: "ladybug.Connection") -> "pa.Table":
+            result = execute(connection, cypher, parameters)
+            found = result.get_as_arrow(check.BATCH_ROWS)
+            result.close()
+            return found
+
+        return self._answer(work).rename_columns(list(columns)).cast(arrow_schema(columns))
 
     def _open_to_read(self) -> "ladybug.Database":
         with contextlib.suppress(CacheFullError):  # a long log is replayed into memory
@@ -380,28 +401,3 @@ def _dump_edges(connection: "ladybug.Connection", kind: check.EdgeKind) -> Itera
     for cells in rows_of(result):
         key = kind.edge_key(cells[0], cells[1], tuple(cells[2:width]))
         yield Edge(key=key, properties=_present(kind.columns, cells[width:]))
-
-
-def _plain(cell: Any) -> object:  # noqa: ANN401 - whatever the database gives
-    """A cell of a query as JSON-able data; see Rows."""
-    if isinstance(cell, dict):
-        if "_NODES" in cell and "_RELS" in cell:
-            return _path(cell["_NODES"], cell["_RELS"])
-        if "_LABEL" in cell and "_ID" in cell:
-            name = "_type" if "_SRC" in cell else "_label"
-            hidden = ("_ID", "_LABEL", "_SRC", "_DST")
-            kept = {key: _plain(value) for key, value in cell.items() if key not in hidden}
-            return {name: cell["_LABEL"], **{k: v for k, v in kept.items() if v not in (None, [])}}
-        return {str(key): _plain(value) for key, value in cell.items()}
-    if isinstance(cell, (list, tuple)):
-        return [_plain(item) for item in cell]
-    if cell is None or isinstance(cell, (str, int, float, bool)):
-        return cell
-    return cell.isoformat() if hasattr(cell, "isoformat") else str(cell)
-
-
-def _path(nodes: list[Any], relationships: list[Any]) -> list[object]:
-    steps = [_plain(nodes[0])] if nodes else []
-    for relationship, node in zip(relationships, nodes[1:], strict=True):
-        steps += [_plain(relationship), _plain(node)]
-    return steps

@@ -22,7 +22,7 @@ from kgkit.graph.neo4j_database import (
     shown_address,
     stamp,
 )
-from kgkit.graph.store import Rows
+from kgkit.graph.store import SCAN_ROWS, Rows
 from kgkit.records import Edge, EdgeKey, Node, NodeKey, Subgraph, Value
 from kgkit.schemas import graph_spec
 from kgkit.settings import Settings
@@ -137,33 +137,33 @@ class Neo4jStore:
                 return session.execute_write(work)
             return session.execute_read(work)
 
-    def table(
+    def scan(
         self,
-        cypher: str,
-        parameters: Mapping[str, Value] | None = None,
+        label: str,
         *,
+        where: str,
+        parameters: Mapping[str, Value],
         columns: Mapping[str, str],
-    ) -> "pa.Table":
-        """See GraphStore.table."""
+    ) -> Iterator["pa.Table"]:
+        """See GraphStore.scan. One statement, whose answer the server sends as it is read."""
         import neo4j
         import pyarrow as pa
 
-        given = checked(cypher, parameters, write=False)
-        schema = arrow_schema(columns)
-
-        def work(transaction: "neo4j.ManagedTransaction") -> "pa.Table":
+        returned = ", ".join(f"n.`{name}`" for name in columns)
+        cypher = f"MATCH (n:`{label}`) WHERE {where} RETURN {returned}"
+        given, schema = checked(cypher, parameters, write=False), arrow_schema(columns)
+        with (
+            parameters_explained(),
+            self._session(neo4j.READ_ACCESS) as session,
+            session.begin_transaction() as transaction,
+        ):
             result = transaction.run(cypher, given)
-            batches = []
-            while rows := list(islice(result, check.BATCH_ROWS)):
+            while rows := list(islice(result, SCAN_ROWS)):
                 cells = zip(*(record.values() for record in rows), strict=True)
                 arrays = [
                     pa.array(some, type_) for some, type_ in zip(cells, schema.types, strict=True)
                 ]
-                batches.append(pa.record_batch(arrays, schema=schema))
-            return pa.Table.from_batches(batches, schema=schema)
-
-        with parameters_explained(), self._session(neo4j.READ_ACCESS) as session:
-            return session.execute_read(work)
+                yield pa.table(arrays, schema=schema)
 
     def dump(self) -> Iterator[Node | Edge]:
         """See GraphStore.dump."""

@@ -12,6 +12,8 @@ from kgkit.records import Edge, EdgeKey, Node, NodeKey, Subgraph, Value
 if TYPE_CHECKING:
     import pyarrow as pa
 
+SCAN_ROWS = 2_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
@@ -55,16 +57,18 @@ class GraphStore(Protocol):
     ) -> Rows:
         """Run any Cypher; read-only unless `write`. Raises KgkitError with the database's own words."""
 
-    def table(
+    def scan(
         self,
-        cypher: str,
-        parameters: Mapping[str, Value] | None = None,
+        label: str,
         *,
+        where: str,
+        parameters: Mapping[str, Value],
         columns: Mapping[str, str],
-    ) -> "pa.Table":
-        """The answer of a statement that only reads, as one Arrow table of `columns` (name -> string or string[]).
+    ) -> "Iterator[pa.Table]":
+        """Every node `n` of the label for which the Cypher condition `where` holds, once, in any order: tables of about SCAN_ROWS.
 
-        The statement returns them in this order. For many rows: `query` makes objects of each.
+        `columns`: properties (name -> string or string[]); one that a node does not have is null. For many nodes: `query` makes
+        objects of each and holds all of them.
         """
 
     def dump(self) -> Iterator[Node | Edge]:

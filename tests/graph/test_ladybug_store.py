@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from kgkit.errors import KgkitError
+from kgkit.graph import reading
 from kgkit.graph.dump import dump_sha256
 from kgkit.graph.ladybug_file import FILE_NAME
 from kgkit.graph.ladybug_store import LadybugStore
@@ -296,16 +297,15 @@ def test_a_reader_whose_cache_is_too_small_answers_as_the_writer_did(
 ):
     monkeypatch.setattr("kgkit.graph.ladybug_store.CACHE_MB", cache_mb)
     everything = "MATCH (p:Passage) RETURN p.id, p.text ORDER BY p.text"
-    columns = {"id": "string", "text": "string"}
     store = open_ladybug()
-    texts = (node("Passage", f"p{i}", text=f"{i} " * 2_000) for i in range(2_500))
+    texts = (node("Passage", f"p{i}", role="source", text=f"{i} " * 2_000) for i in range(2_500))
     store.merge(Subgraph(nodes=tuple(texts)))
-    told = store.query(everything), store.table(everything, columns=columns), dump_sha256(store)
+    told = store.query(everything), list(reading.passages(store)), dump_sha256(store)
     store.close()
     readers = [open_ladybug(read_only=True) for _ in told]
     assert told == (
         readers[0].query(everything),
-        readers[1].table(everything, columns=columns),
+        list(reading.passages(readers[1])),
         dump_sha256(readers[2]),
     )
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kgkit.graph import passage_tables, reading
+from kgkit.graph import by_id, reading
 from kgkit.graph.store import GraphStore
 from kgkit.records import Role, Subgraph, Value
 from tests.graph.graphs import edge, key, node, pump
@@ -99,8 +99,8 @@ def test_counts_name_every_label_and_type(store: GraphStore):
 
 
 def test_passages_come_whole_by_id_in_pages(store: GraphStore, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(passage_tables, "IDS_AT_ONCE", 5)
-    monkeypatch.setattr(passage_tables, "PASSAGES_PER_PAGE", 2)
+    monkeypatch.setattr(by_id, "ROWS_PER_RANGE", 4)
+    monkeypatch.setattr(by_id, "ROWS_PER_TABLE", 2)
     nodes = tuple(
         node(
             "Passage", f"{i}f00", kind="odd" if i % 2 else "even", text=f"t{i}", asset="pump" if i < 6 else "fan",

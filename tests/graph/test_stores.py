@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from kgkit.errors import KgkitError, UsageError
+from kgkit.graph import ladybug_store, neo4j_store
 from kgkit.graph.dump import dump_lines, dump_sha256
 from kgkit.graph.store import GraphStore
 from kgkit.records import Edge, EdgeKey, Node, Subgraph, Value, canonical_json
@@ -390,3 +391,47 @@ def test_more_rows_than_a_batch_holds(store: GraphStore, monkeypatch: pytest.Mon
     )
     store.merge(Subgraph(nodes=nodes[::-1], edges=edges[::-1]))
     assert list(store.dump()) == by_key(Subgraph(nodes=nodes, edges=edges))
+
+
+def test_a_scan_gives_every_node_once_that_meets_the_condition(
+    store: GraphStore, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(ladybug_store, "SCAN_ROWS", 3)
+    monkeypatch.setattr(ladybug_store, "_PLACES_AT_ONCE", 5)
+    monkeypatch.setattr(neo4j_store, "SCAN_ROWS", 3)
+    texts = [
+        node("Passage", f"p{i}", kind="odd" if i % 2 else "even", parents=[f"{i}"])
+        for i in range(17)
+    ]
+    store.merge(
+        Subgraph(nodes=(*texts, node("Passage", "bare", kind="even"), node("Asset", "pump")))
+    )
+    store.delete(nodes=[key("Passage", "p4"), key("Passage", "p11")])
+    columns = {"parents": "string[]", "id": "string", "text": "string"}
+    found = store.scan(
+        "Passage", where="n.kind IN $kinds", parameters={"kinds": ["even"]}, columns=columns
+    )
+    tables = list(found)
+    assert {tuple(table.schema.names) for table in tables} == {tuple(columns)}
+    rows = [
+        (row["id"], row["parents"] or [], row["text"])
+        for table in tables
+        for row in table.to_pylist()
+    ]
+    assert sorted(rows) == sorted(
+        [("bare", [], None), *((f"p{i}", [f"{i}"], None) for i in range(0, 17, 2) if i != 4)]
+    )
+
+
+def test_a_scan_of_nothing_gives_no_rows(store: GraphStore):
+    found = store.scan("Passage", where="true", parameters={}, columns={"id": "string"})
+    assert sum(table.num_rows for table in found) == 0
+
+
+def test_a_scan_does_nothing_but_read(store: GraphStore):
+    with pytest.raises(UsageError, match="more than one statement"):
+        list(
+            store.scan(
+                "Passage", where="true; MATCH (n) DELETE n", parameters={}, columns={"id": "string"}
+            )
+        )
