@@ -29,7 +29,7 @@ demo: .venv/core  ## tables -> graph -> pump expanded -> corpus, in ./demo (STOR
 	@echo "The corpus:  demo/corpus, opens with datasets.load_dataset(\"demo/corpus\", \"kd_base\")"
 	@echo "Your tables: $(BIN)/kgkit lint FILE, then $(BIN)/kgkit load FILE --workspace plant"
 
-test: .venv/dev  ## all tests but those on vLLM and lm-evaluation-harness; starts its own Neo4j, fetches its own weights
+test: .venv/dev  ## all tests but those on vLLM, lm-evaluation-harness and mteb; starts its own Neo4j, fetches its own weights
 	$(BIN)/pytest -m "not vllm and not long and not lm_eval"
 
 test-fast: .venv/dev  ## tests without servers and models
@@ -41,7 +41,7 @@ test-long: .venv/dev  ## long runs: more kill points, more faults, more tables
 test-vllm: .venv/dev  ## tests on a real vLLM server, in an environment of its own (.venv-vllm)
 	$(BIN)/pytest -m "vllm and not long"
 
-test-lm-eval: .venv/core  ## our scores are those of lm-evaluation-harness, in an environment of its own (.venv-lm-eval)
+test-lm-eval: .venv/core  ## our scores are those of lm-evaluation-harness and mteb, in an environment of its own (.venv-lm-eval)
 	test -x .venv-lm-eval/bin/python || $(PYTHON) -m venv .venv-lm-eval
 	$(INSTALL:$(BIN)/%=.venv-lm-eval/bin/%) --editable '.[dev,evaluation]'
 	.venv-lm-eval/bin/pytest -m lm_eval

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from kgkit.cli.output import hint, print_json, print_table, say
 from kgkit.cli.session import GlobalOptions, reading
 from kgkit.errors import UsageError
 from kgkit.evaluation.card import Format
+
+if TYPE_CHECKING:
+    from kgkit.corpora.folder import Part
 
 
 def asks_for_benchmarks(only: Sequence[str], format_: str) -> bool:
@@ -50,9 +53,7 @@ def export_benchmarks(
         raise UsageError(
             f"--format {format_} trains; a benchmark is written as hf, jsonl or lm-eval"
         )
-    for name, given in for_corpora.items():
-        if given:
-            raise UsageError(f"{name} is for corpora; leave it out for benchmarks")
+    _refuse(for_corpora)
     with reading(options, strict=True) as derivation:
         written = export(
             folder,
@@ -64,16 +65,7 @@ def export_benchmarks(
     if options.json:
         print_json({**written.as_json(), "folder": str(folder)})
         return
-    print_table(
-        ["config", "split", "rows", "file"],
-        [
-            (name, split, part.rows, part.path)
-            for name, parts in written.parts.items()
-            for split, part in parts.items()
-        ],
-    )
-    left_out = "; ".join(f"{name}: {why}" for name, why in written.left_out.items())
-    say(f"{written.folder}: for evaluation alone; left out: {left_out or 'nothing'}")
+    _show(written.parts, written.left_out, written.folder)
     name, parts = next(iter(written.parts.items()))
     if format_ == "lm-eval":
         hint(
@@ -84,3 +76,50 @@ def export_benchmarks(
         hint(options, f"next: kgkit evaluate {folder / parts['test'].path} --model URI")
     else:
         hint(options, f'it opens with datasets.load_dataset("{folder}", "{name}", split="test")')
+
+
+def export_retrieval(
+    options: GlobalOptions,
+    folder: Path,
+    only: Sequence[str],
+    *,
+    for_corpora: Mapping[str, object],
+) -> None:
+    """Write retrieval tasks for mteb, and say what was written. Raises UsageError as `export_benchmarks`."""
+    from kgkit.evaluation.mteb_export import CLASSES, export_tasks
+    from kgkit.evaluation.retrieval_bench import pose_tasks
+
+    _refuse(for_corpora)
+    with reading(options, strict=True) as derivation:
+        posed = pose_tasks(derivation.graph, derivation.split)
+        written = export_tasks(folder, posed, only=only, split=derivation.split)
+    if options.json:
+        print_json({**written.as_json(), "folder": str(folder)})
+        return
+    _show(written.parts, written.left_out, written.folder)
+    hint(
+        options,
+        f"next: python {folder / CLASSES} DIR, with a directory of sentence-transformers",
+    )
+
+
+def _refuse(for_corpora: Mapping[str, object]) -> None:
+    """Raise UsageError for an option that has no meaning for benchmarks."""
+    for name, given in for_corpora.items():
+        if given:
+            raise UsageError(f"{name} is for corpora; leave it out for benchmarks")
+
+
+def _show(
+    parts: "Mapping[str, Mapping[str, Part]]", left_out: Mapping[str, str], folder: Path
+) -> None:
+    print_table(
+        ["config", "split", "rows", "file"],
+        [
+            (name, split, part.rows, part.path)
+            for name, splits in parts.items()
+            for split, part in splits.items()
+        ],
+    )
+    said = "; ".join(f"{name}: {why}" for name, why in left_out.items())
+    say(f"{folder}: for evaluation alone; left out: {said or 'nothing'}")

@@ -85,14 +85,17 @@ def export(
         Path, typer.Argument(metavar="DIR", help="A new folder, or one of an earlier export.")
     ],
     format_: Annotated[
-        Literal["hf", "jsonl", "llamafactory", "axolotl", "lm-eval", "review"],
+        Literal["hf", "jsonl", "llamafactory", "axolotl", "lm-eval", "mteb", "review"],
         typer.Option(
             "--format",
-            help="hf: Parquet for datasets, TRL and whoever reads these. lm-eval: benchmarks as tasks. review: a workbook for an expert to fill in.",
+            help="hf: Parquet for datasets, TRL and whoever reads these. lm-eval: benchmarks as tasks. mteb: retrieval tasks. review: a workbook for an expert to fill in.",
         ),
     ] = "hf",
     only: Annotated[
-        list[str] | None, typer.Option(help="This corpus, or this benchmark, alone; repeatable.")
+        list[str] | None,
+        typer.Option(
+            help="This corpus, this benchmark, or this retrieval task, alone; repeatable."
+        ),
     ] = None,
     split: Annotated[
         list[str] | None,
@@ -116,7 +119,7 @@ def export(
 
     Example: kgkit export corpus, then datasets.load_dataset("corpus", "kd_base")
     """
-    from kgkit.cli.benchmarks import asks_for_benchmarks, export_benchmarks
+    from kgkit.cli.benchmarks import asks_for_benchmarks, export_benchmarks, export_retrieval
     from kgkit.corpora import export as exporting
     from kgkit.corpora.raft_corpus import raft
     from kgkit.corpora.row import SIDES, SplitName
@@ -126,10 +129,13 @@ def export(
     if format_ == "review":
         _export_review(options, folder)
         return
+    for_corpora = {
+        "--split": split, "--tokens": tokens, "--mix": mix, "--tokenizer": tokenizer, "--against": against,
+    }  # fmt: skip
+    if format_ == "mteb":
+        export_retrieval(options, folder, only or (), for_corpora=for_corpora)
+        return
     if asks_for_benchmarks(only or (), format_):
-        for_corpora = {
-            "--split": split, "--tokens": tokens, "--mix": mix, "--tokenizer": tokenizer, "--against": against,
-        }  # fmt: skip
         export_benchmarks(options, folder, only or (), format_, for_corpora=for_corpora)
         return
     splits = split or ["train", "validation"]

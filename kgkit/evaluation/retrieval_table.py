@@ -123,7 +123,7 @@ class RetrievalTable:
 
     def task_rows(self) -> list[tuple[str, ...]]:
         """How large the tasks are, as Table 1 of the embedding paper has it."""
-        return [_size(name, one) for name, one in self.posed.tasks.items()]
+        return [(name, *map(str, _size(one).values())) for name, one in self.posed.tasks.items()]
 
     def columns(self) -> tuple[str, ...]:
         """Those of `score_rows`."""
@@ -149,10 +149,7 @@ class RetrievalTable:
             "benchmark": BENCHMARK,
             "split": self.posed.split,
             "holdout": self.posed.holdout,
-            "tasks": {
-                name: dict(zip(TASK_COLUMNS[1:], _size(name, one)[1:], strict=True))
-                for name, one in self.posed.tasks.items()
-            },
+            "tasks": {name: _size(one) for name, one in self.posed.tasks.items()},
             "left_out": self.posed.left_out,
             "scores": [asdict(score) for score in self.scores],
             "verdicts": {
@@ -317,15 +314,15 @@ def _cell(score: RetrievalScore | None, *, n: bool = False) -> str:
     return f"{100 * score.value:.1f} [{100 * score.ci_low:.1f}, {100 * score.ci_high:.1f}]{counted}"
 
 
-def _size(name: str, one: PosedTask) -> tuple[str, ...]:
-    return (
-        name,
-        str(one.queries),
-        str(len(one.test.queries)),
-        str(len(one.test.items)),
-        str(sum(not item.trained for item in one.test.items)),
-        f"{one.pairs / one.queries:.1f}",
-    )
+def _size(one: PosedTask) -> dict[str, int | float]:
+    """How large a task is: in the order of TASK_COLUMNS."""
+    return {
+        "queries": one.queries,
+        "tested": len(one.test.queries),
+        "items": len(one.test.items),
+        "items_in_tests_only": sum(not item.trained for item in one.test.items),
+        "items_per_query": round(one.pairs / one.queries, 1),
+    }
 
 
 def _verdicts(
