@@ -72,7 +72,7 @@ def apart(
             answers[at] = labelled[at] & ~explained
             explanations[at] = labelled[at] & explained
     return {
-        f"{name}_{what}": float(value)
+        f"{name}_{what}": float(value.item())
         for name, mask in (
             ("answer", answers),
             ("explanation", explanations),

@@ -212,7 +212,7 @@ def is_study(path: Path) -> bool:
 
 def read_recipe(path: Path, changes: Mapping[str, Any] | None = None) -> Recipe:
     """The recipe in a file, with `changes` by dotted names (`lora.rank`, `stages.0.epochs`). Raises ContentError, UsageError."""
-    raw = _raw(path)
+    raw = {"gradients": None, **_raw(path)}  # the one field that may be left out can be set as well
     for name, value in (changes or {}).items():
         _set(raw, name, value, where=path.name)
     return _checked(raw, Recipe, path)
