@@ -181,7 +181,7 @@ def test_the_parts_of_a_batch_are_its_whole_loss(loaded: tuple[Any, Any], side: 
     tokens = {name: found[f"{name}_tokens"] for name in ("answer", "explanation", "other")}
     assert tokens == {"answer": 2, "explanation": 12, "other": 7}
     total = sum(found[f"{name}_loss"] for name in tokens)
-    assert total / 21 == pytest.approx(float(output.loss), rel=1e-5)
+    assert total / 21 == pytest.approx(output.loss.item(), rel=1e-5)
 
 
 def test_training_with_measures_is_training_without_them(model: Path, tmp_path: Path) -> None:
