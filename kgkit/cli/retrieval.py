@@ -48,7 +48,22 @@ def evaluate_retrieval(
             kept = kept_results(folder, posed, but=results) if compare else []
             found = retrieval_table(posed, without_model, [*results, *kept])
             found.write(folder / "retrieval")
+            _draw(found, folder / "retrieval")
     _show(options, found, encoder_missing=embed is None)
+
+
+def _draw(found: "RetrievalTable", folder: Path) -> None:
+    """The figure, and a remark on where it is, or why it is not."""
+    from kgkit.evaluation.retrieval_figure import draw_retrieval
+
+    try:
+        drawn = draw_retrieval(found, folder)
+    except ImportError:
+        found.remarks.append(
+            "no figure: matplotlib is not installed; pip install 'kgkit[evaluation]'"
+        )
+    else:
+        found.remarks.append(f"figure: {', '.join(path.name for path in drawn)} in {folder}")
 
 
 def _result(

@@ -2,10 +2,12 @@
 
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kgkit.corpora.drawing import INK, OURS, STYLE, THEIRS, new_figure, save, write_below
+from kgkit.evaluation.intervals import Interval
 from kgkit.evaluation.table import Table, share
 
 if TYPE_CHECKING:
@@ -15,6 +17,15 @@ _LABEL = 24
 """Characters of a name on one line; longer ones are broken."""
 _LINES = 3
 _SEEN = {"all": "all pairs", "some": "some pairs", "none": "no pair"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One drawn share."""
+
+    value: float
+    interval: Interval | None
+    model: bool
 
 
 def draw(table: Table, folder: Path) -> list[Path]:
@@ -30,7 +41,7 @@ def draw(table: Table, folder: Path) -> list[Path]:
     parts = {"all questions": everything} | {
         f"{_SEEN[name]} seen in training": ids for name, ids in table.slices.items()
     }
-    labels = [_label(row.name) for row in table.rows_]
+    labels = [label_of(row.name) for row in table.rows_]
     height = 0.9 + len(parts) * (0.5 + 0.21 * sum(1 + label.count("\n") for label in labels))
     with rc_context(STYLE):  # type: ignore[arg-type]
         figure, all_axes = new_figure(height, rows=len(parts))
@@ -49,23 +60,34 @@ def draw(table: Table, folder: Path) -> list[Path]:
 
 
 def _panel(axes: "Axes", table: Table, ids: set[str], labels: Sequence[str]) -> None:
-    """One point a row, the first on top."""
-    for place, row in enumerate(table.rows_):
+    """One point a row, the first on top; what is expected of chance as a line."""
+    points: list[Point | None] = []
+    for row in table.rows_:
         found = share(row, table.posed, ids)
         if found is None:
+            points.append(None)
             continue
         value, interval = found
         if not row.outcomes:
             axes.axvline(value, color=INK, linewidth=1.0, linestyle="--")
+        points.append(Point(value=value, interval=interval, model=row.result is not None))
+    draw_points(axes, points, labels)
+
+
+def draw_points(axes: "Axes", points: Sequence[Point | None], labels: Sequence[str]) -> None:
+    """Shares in [0, 1] with their intervals, one below the other, each beside its label; models filled."""
+    for place, point in enumerate(points):
+        if point is None:
+            continue
+        value, interval = point.value, point.interval
         low, high = (value - interval.low, interval.high - value) if interval else (0.0, 0.0)
-        model = row.result is not None
         axes.errorbar(
             value,
             place,
             xerr=[[max(0.0, low)], [max(0.0, high)]],
-            fmt="o" if model else "D",
-            color=OURS if model else THEIRS,
-            markerfacecolor=OURS if model else "white",
+            fmt="o" if point.model else "D",
+            color=OURS if point.model else THEIRS,
+            markerfacecolor=OURS if point.model else "white",
             capsize=3,
             markersize=6,
         )
@@ -77,6 +99,6 @@ def _panel(axes: "Axes", table: Table, ids: set[str], labels: Sequence[str]) -> 
     axes.set_axisbelow(True)
 
 
-def _label(name: str) -> str:
+def label_of(name: str) -> str:
     """A name in at most three lines."""
     return "\n".join(textwrap.wrap(name, _LABEL, max_lines=_LINES, placeholder=" ..."))

@@ -205,6 +205,10 @@ def test_the_command_shows_every_ranker_on_every_task_beside_the_paper(starter: 
     assert {one["standing"] for one in found["published"]} == {"published, other split and data"}
     folder = starter / "evaluations" / "retrieval"
     assert "| FM2S | pair lookup | 95.0 [" in (folder / "table.md").read_text()
+    assert any(one.startswith("figure: table.svg") for one in found["remarks"])
+    svg = (folder / "table.svg").read_text()
+    for text in ("FM2S: 20 queries", "mean of all tasks", "token kernel", "MAP@100"):
+        assert text in svg, text
     with (folder / "scores.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == len(found["scores"])
 

@@ -155,6 +155,24 @@ def test_a_query_without_an_asset_stays_on_its_side_whatever_else_is_loaded(
     assert len(now) == len(before) + 1
 
 
+def test_a_text_of_several_assets_is_in_training_if_one_of_them_is(
+    tmp_path: Path, open_workspace: Open
+) -> None:
+    path = tmp_path / "modes.csv"
+    rows = [
+        "Compressors,Leak,drips", "Pumps,Leak,drips", "Pumps,Noise,rattles", "Compressors,Noise,howls",
+    ]  # fmt: skip
+    path.write_text("\n".join(["Equipment,Failure mode,Example", *rows]) + "\n")
+    kgkit("load", path, workspace=tmp_path / "w")
+    sides = pose_all(read_tasks(["FM2CLS"])[0], open_workspace(tmp_path / "w").graph, SPLIT)
+    assert [query.text for query in sides["train"].queries] == [
+        "Failure description: drips",
+        "Failure description: rattles",
+    ]
+    assert [query.text for query in sides["held_out"].queries] == ["Failure description: howls"]
+    assert sides["train"].families == {"pumps"}
+
+
 def test_a_family_that_is_held_out_alone_leaves_all_others_to_training(graph: GraphStore) -> None:
     (task,) = read_tasks(["FM2S"])
     sides = pose_all(task, graph, SPLIT, holdout="pumps")
