@@ -206,8 +206,8 @@ def template(name: str) -> Path:
 
 
 def is_study(path: Path) -> bool:
-    """Whether the file holds arms of a recipe rather than a recipe."""
-    return f"\n{_STUDY}:" in content.text_of(path)
+    """Whether the file holds arms of a recipe rather than a recipe. Raises ContentError."""
+    return _STUDY in _raw(path)
 
 
 def read_recipe(path: Path, changes: Mapping[str, Any] | None = None) -> Recipe:
