@@ -23,6 +23,7 @@ from kgkit.questions.baselines import blind
 from kgkit.questions.proof import proved
 from kgkit.records import Question
 from kgkit.retrieval.embedder import CARD as CARD
+from kgkit.retrieval.embedder import is_embedder
 from kgkit.settings import Settings
 from kgkit.teacher.facts import Facts
 from kgkit.teacher.ledger import Ledger
@@ -80,6 +81,10 @@ def open_model(
     """
     if uri in RULES:
         return Model(name=uri, chooses=_rule(uri, questions, graph))
+    if is_embedder(uri):
+        raise UsageError(
+            f"--model {uri} is an embedder, which ranks options and continues no text; name a language model"
+        )
     if not uri.lower().startswith(("local:", "http:", "https:")):
         raise UsageError(
             f"--model {uri} is unknown; use local:smollm2, local:DIR, http://host:port/v1#NAME, embedder:DIR or one of {', '.join(RULES)}"

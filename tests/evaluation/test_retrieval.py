@@ -1,17 +1,21 @@
 """`kgkit evaluate retrieval`: what arithmetic says is what is scored; formulas are those of the questions; what would be no measurement is refused."""
 
 import csv
+import importlib.util
 import itertools
 import json
 import math
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from kgkit.errors import UsageError
 from kgkit.evaluation.intervals import clustered, percentiles, resampled_means
+from kgkit.evaluation.models import open_model
 from kgkit.evaluation.rankers import RANKERS, Ranker, Rankings, ranked, rates
 from kgkit.evaluation.retrieval_bench import PosedTasks, RetrievalResult, TaskRankings, pose_tasks
 from kgkit.evaluation.retrieval_metrics import Found, blind, by_query, retrieval
@@ -23,6 +27,7 @@ from kgkit.retrieval import embedder as embedders
 from kgkit.retrieval.tasks import read_tasks
 from kgkit.settings import Settings, read_settings
 from kgkit.splits import read_split
+from kgkit.teacher.ledger import Ledger
 from kgkit.teacher.pull import pull
 from kgkit.workspace import Workspace
 from tests import plant
@@ -289,6 +294,32 @@ def test_a_workspace_without_held_out_queries_says_why(tmp_path: Path) -> None:
     assert "no retrieval task can be measured" in said
     assert "A2S: no query is held out by this split" in said
     assert "E2CAT: no data: nothing in the workspace comes from the taxonomy" in said
+
+
+@pytest.mark.parametrize("missing", ["bm25s", "sentence_transformers"])
+def test_a_library_that_is_missing_is_named_with_what_installs_it(
+    missing: str, starter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = words(tmp_path / "counted").directory
+    there = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == missing else there(name)
+    )
+    said = kgkit("evaluate", "retrieval", "--model", folder, workspace=starter, code=1).err
+    assert f"needs {missing.replace('_', '-')}: pip install" in said
+
+
+def test_what_lm_eval_asks_needs_a_language_model(starter: Path, tmp_path: Path) -> None:
+    folder = words(tmp_path / "counted").directory
+    graph = open_store(
+        "ladybug", workspace=starter, owner=Workspace(starter).choices().id, settings=Settings()
+    )
+    with (
+        closing(graph),
+        Ledger.open(tmp_path / "ledger.sqlite") as ledger,
+        pytest.raises(UsageError, match="is an embedder, which ranks options"),
+    ):
+        open_model(str(folder), settings=Settings(), ledger=ledger, graph=graph, questions=[])
 
 
 @pytest.mark.local

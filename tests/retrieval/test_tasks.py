@@ -15,6 +15,7 @@ from kgkit.graph import reading
 from kgkit.graph.open import open_store
 from kgkit.graph.store import GraphStore
 from kgkit.questions.facts import facts
+from kgkit.records import Edge, EdgeKey, Node, NodeKey, Subgraph
 from kgkit.retrieval.pose import SIDES, Posed, pose, pose_all, without_data
 from kgkit.retrieval.tasks import read_tasks, task_names
 from kgkit.retrieval.texts import query_prompt, stored_prompts
@@ -198,9 +199,43 @@ def test_a_split_that_holds_nothing_out_has_nothing_to_measure(
 
 
 def test_what_a_teacher_said_is_in_no_task(starter: Path, open_workspace: Open) -> None:
-    before = _digests(open_workspace(starter).graph)
-    kgkit("expand", "--asset", "pump", workspace=starter)
-    assert _digests(open_workspace(starter).graph) == before
+    graph = open_workspace(starter).graph
+    before = _digests(graph)
+    said = {"origin": "teacher", "role": "source", "ask": "a" * 64}
+    pump, sensor = NodeKey(label="Asset", id="pump"), NodeKey(label="Sensor", id="made-up")
+    old, mode = (
+        NodeKey(label="Sensor", id="oil-debris"),
+        NodeKey(label="FailureMode", id="unbalance"),
+    )
+    of_pump = (("asset", "pump"),)
+    edges = [
+        EdgeKey(type="MONITORED_BY", start=pump, end=sensor),
+        EdgeKey(
+            type="EXPERIENCES",
+            start=pump,
+            end=NodeKey(label="FailureMode", id="air-inlet-blockage"),
+        ),
+        EdgeKey(type="RELEVANT_TO", start=sensor, end=mode, extra=of_pump),
+        EdgeKey(
+            type="RELEVANT_TO",
+            start=old,
+            end=NodeKey(label="FailureMode", id="air-inlet-blockage"),
+            extra=of_pump,
+        ),
+    ]
+    graph.merge(
+        Subgraph(
+            nodes=(Node(key=sensor, properties={"name": "made up", **said}),),
+            edges=tuple(
+                Edge(key=key, properties={**said, **({"label": "Yes"} if key.extra else {})})
+                for key in edges
+            ),
+        )
+    )
+    assert graph.query("MATCH ()-[r]->() WHERE r.origin = 'teacher' RETURN count(r)").rows == (
+        (4,),
+    )
+    assert _digests(graph) == before
 
 
 def test_rows_for_evaluation_alone_are_tested_and_never_trained_on(
