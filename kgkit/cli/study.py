@@ -81,7 +81,7 @@ def study(
 
 
 def _size(size: "Size") -> str:
-    return f"{size.runs} runs, {size.to_train} of them to train: {size.tokens:,} tokens of rows in {size.steps:,} steps"
+    return f"{size.runs} runs, {size.to_train} of them to train: {size.tokens:,} tokens in {size.steps:,} steps"
 
 
 def _show_plan(

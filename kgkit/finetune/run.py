@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from kgkit.corpora.tokens import open_tokens
 from kgkit.errors import KgkitError, UsageError
 from kgkit.evaluation.evaluate import Bench, Options, evaluate
 from kgkit.evaluation.intervals import Comparison, compare
@@ -23,6 +22,7 @@ from kgkit.evaluation.scores import exactly_right
 from kgkit.evaluation.table import table
 from kgkit.finetune import card as cards
 from kgkit.finetune import mixture
+from kgkit.finetune.counted import token_counter
 from kgkit.finetune.engine import Step, train
 from kgkit.finetune.gradient_report import draw, summary
 from kgkit.finetune.guard import Guard
@@ -101,11 +101,8 @@ def prepare(
         graph=bench.graph, ledger=ledger, split=bench.split, folder=folder, seed=recipe.seed, stems=stems,
     )  # fmt: skip
     guard = Guard(bench.graph, bench.split, recipe.protocol, stems)
-    tokens = open_tokens(model)
+    count = token_counter(recipe, model)
     export_corpora(recipe.stages, source)
-
-    def count(row: Row) -> int:
-        return len(tokens.ids([row.words])[0])
 
     jobs: list[Job] = []
     explained: list[Row] = []

@@ -42,7 +42,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """What a study takes before it begins: runs in all, those to train yet, their tokens (of rows) and steps."""
+    """What a study takes before it begins: runs in all, those to train yet, their tokens and steps."""
 
     runs: int
     to_train: int

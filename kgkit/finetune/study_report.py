@@ -60,7 +60,7 @@ def markdown(studied: Studied) -> str:
     """The study as a page: what was varied, the table, differences between arms, and what papers report."""
     study, recipe = studied.study, studied.recipe
     given = (
-        f"every trained arm was given {study.tokens:,} tokens of rows in all"
+        f"every trained arm was given {study.tokens:,} tokens in all"
         if study.tokens
         else "arms were given what their recipes say"
     )
