@@ -194,18 +194,19 @@ def _evaluate_retrieval(context: typer.Context, models: Sequence[str]) -> None:
     """Retrieval tasks are ranked, not asked: whatever is for questions is refused."""
     from kgkit.cli.retrieval import evaluate_retrieval
 
-    own = ("benchmark", "model", "holdout", "compare", "allow_contaminated")
+    own = ("benchmark", "model", "holdout", "each_family", "compare", "allow_contaminated")
     for name in context.params:
         source = context.get_parameter_source(name)
         if name not in own and source is not None and source.name == "COMMANDLINE":
             raise UsageError(
-                f"--{name.replace('_', '-')} is for questions; `kgkit evaluate retrieval` takes --model, --holdout, --compare "
+                f"--{name.replace('_', '-')} is for questions; `kgkit evaluate retrieval` takes --model, --holdout, --each-family, --compare "
                 "and --allow-contaminated"
             )
     evaluate_retrieval(
         options_of(context),
         models,
         holdout=context.params["holdout"],
+        each_family=context.params["each_family"],
         compare=context.params["compare"],
         allow_contaminated=context.params["allow_contaminated"],
     )

@@ -18,13 +18,19 @@ def evaluate_retrieval(
     models: Sequence[str],
     *,
     holdout: str | None,
+    each_family: bool,
     compare: bool,
     allow_contaminated: bool,
 ) -> None:
     """Rank the items of every retrieval task, and print what is found. Raises KgkitError."""
     from kgkit.evaluation.intervals import require_statistics
     from kgkit.evaluation.rankers import require_bm25
-    from kgkit.evaluation.retrieval_bench import kept_results, pose_tasks, rank_without_model
+    from kgkit.evaluation.retrieval_bench import (
+        EACH,
+        kept_results,
+        pose_tasks,
+        rank_without_model,
+    )
     from kgkit.evaluation.retrieval_table import retrieval_table
     from kgkit.retrieval.embedder import find_embedder
     from kgkit.settings import read_settings
@@ -36,7 +42,9 @@ def evaluate_retrieval(
     for uri in models:
         find_embedder(uri, cache_dir=settings.cache_dir)
     with reading(options) as derivation:
-        posed = pose_tasks(derivation.graph, derivation.split, holdout=holdout)
+        posed = pose_tasks(
+            derivation.graph, derivation.split, holdout=EACH if each_family else holdout
+        )
         with evaluating(derivation.workspace) as (folder, _):
             embed = encoder(settings.cache_dir)
             hint(options, "ranking without a model")

@@ -71,7 +71,7 @@ def export_tasks(
 
 def _write_task(folder: Path, one: PosedTask) -> Part:
     """Corpus, queries, qrels (for datasets and for BEIR) and the card that names them."""
-    test = one.test
+    test = one.folds[0].test
     (folder / "qrels").mkdir(parents=True)
     pairs = [(query.id, item) for query in test.queries for item in sorted(test.relevant[query.id])]
     _write_lines(
@@ -120,16 +120,21 @@ def _task_card(one: PosedTask) -> str:
     }
     return (
         f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n\n# {task.name}: {task.title}\n\n"
-        f"Version {task.version}; {task.source}. {len(one.test.queries)} queries, {len(one.test.items)} items. "
+        f"Version {task.version}; {task.source}. {len(one.relevant)} queries, {len(one.items)} items. "
         f"Instruction: {task.instruction} Output tag: {task.output_tag}. `trained`: training has the item; `seen`: how many of the query's "
         "pairs training has. For evaluation only.\n"
     )
 
 
 def _card(tasks: Mapping[str, PosedTask], split: Split) -> str:
-    families = sorted({family for one in tasks.values() for family in one.test.families})
+    families = sorted({family for one in tasks.values() for family in one.families})
     tables = sorted(
-        {cell.rpartition("!")[0] for one in tasks.values() for cell in one.test.sources}
+        {
+            cell.rpartition("!")[0]
+            for one in tasks.values()
+            for fold in one.folds
+            for cell in fold.test.sources
+        }
     )
     lines = [
         "# Retrieval tasks made with kgkit\n",
@@ -141,9 +146,9 @@ def _card(tasks: Mapping[str, PosedTask], split: Split) -> str:
         "|---|---:|---:|---:|",
     ]
     for name, one in tasks.items():
-        pairs = sum(len(items) for items in one.test.relevant.values())
-        queries = len(one.test.queries)
-        lines.append(f"| {name} | {queries} | {len(one.test.items)} | {pairs / queries:.1f} |")
+        pairs = sum(len(items) for items in one.relevant.values())
+        queries = len(one.relevant)
+        lines.append(f"| {name} | {queries} | {len(one.items)} | {pairs / queries:.1f} |")
     lines.append(
         "\n## How to run it\n\n    python kgkit_tasks.py DIR\n\nwith a directory of sentence-transformers. In Python:\n\n```python\nimport kgkit_tasks  # with this folder on sys.path\nimport mteb\nfrom sentence_transformers import SentenceTransformer\n\n"
         'model = SentenceTransformer("DIR")\n'
@@ -164,7 +169,7 @@ def _classes(tasks: Mapping[str, PosedTask]) -> str:
         task = one.task
         parts.append(
             f"class {name}(_Task):\n"
-            f"    metadata = _metadata({name!r}, {task.title!r}, {task.instruction!r}, {one.test.digest()!r})\n"
+            f"    metadata = _metadata({name!r}, {task.title!r}, {task.instruction!r}, {one.digest()!r})\n"
         )
     parts.append(f"TASKS = [{', '.join(tasks)}]\n{_TAIL}")
     return "\n\n".join(parts)

@@ -1,7 +1,7 @@
 """`kgkit evaluate retrieval`: pose all tasks, have embedders rank their items, keep the rankings with a run card."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -17,28 +17,56 @@ from kgkit.names import slug
 from kgkit.questions.baselines import Embed
 from kgkit.records import digest
 from kgkit.retrieval.embedder import Embedder
-from kgkit.retrieval.pose import Posed, pose_all, without_data
+from kgkit.retrieval.pose import Item, Posed, pose_all, without_data
 from kgkit.retrieval.tasks import BENCHMARK, Task, read_tasks
 from kgkit.splits import Split
 from kgkit.workspace import write_atomically
 
+EACH = "each family"
+"""Every family is held out in turn, all others being for training."""
 _LIBRARIES = ("kgkit", "sentence-transformers", "transformers", "torch", "bm25s", "numpy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PosedTask:
-    """A task with what may be trained on, what is tested, and how many queries it has on all sides."""
+class Fold:
+    """What is tested, and what may be trained on beside it."""
 
-    task: Task
     train: Posed
     test: Posed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PosedTask:
+    """A task with its folds (one, or one for each family that is held out in turn), and its size on all sides. No query is in two folds."""
+
+    task: Task
+    folds: tuple[Fold, ...]
     queries: int
     pairs: int
+
+    @property
+    def relevant(self) -> dict[str, frozenset[str]]:
+        """The tested queries, fold by fold: query id -> ids of its items."""
+        return {query: items for fold in self.folds for query, items in fold.test.relevant.items()}
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """What is ranked, in every fold."""
+        return self.folds[0].test.items
+
+    @property
+    def families(self) -> frozenset[str]:
+        """The asset families that the tested queries are about."""
+        return frozenset(family for fold in self.folds for family in fold.test.families)
+
+    def digest(self) -> str:
+        """What tells the tested queries, items and qrels from any others."""
+        return digest([fold.test.digest() for fold in self.folds])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PosedTasks:
-    """All tasks that can be measured, by name; `left_out`: the others, and why."""
+    """All tasks that can be measured, by name; `left_out`: the others, and why. `holdout`: a family, EACH, or None for the split's."""
 
     tasks: dict[str, PosedTask]
     left_out: dict[str, str]
@@ -48,7 +76,7 @@ class PosedTasks:
     @property
     def families(self) -> frozenset[str]:
         """The asset families that are asked about."""
-        return frozenset(family for one in self.tasks.values() for family in one.test.families)
+        return frozenset(family for one in self.tasks.values() for family in one.families)
 
 
 class TaskRankings(BaseModel):
@@ -80,32 +108,65 @@ class RetrievalResult(BaseModel):
 
 
 def pose_tasks(graph: GraphStore, split: Split, *, holdout: str | None = None) -> PosedTasks:
-    """Every task of evaluation/retrieval/. Raises UsageError where none can be measured or the family has no asset, ContentError."""
-    if holdout and holdout not in {
-        split.family(row.name) for row in reading.assets(graph, role=None)
-    }:
+    """Every task of evaluation/retrieval/; `holdout`: this family alone is held out, or EACH in turn.
+
+    Raises UsageError where none can be measured or the family has no asset, ContentError.
+    """
+    families = {split.family(row.name) for row in reading.assets(graph, role=None)}
+    if holdout not in (None, EACH, *families):
         raise UsageError(
             f"no asset of the graph is of the family {holdout}; corpora/splits.yaml lists the families"
         )
     found: dict[str, PosedTask] = {}
     left_out: dict[str, str] = {}
     for task in read_tasks():
-        sides = pose_all(task, graph, split, holdout=holdout)
-        why = without_data(task, sides)
+        sides = pose_all(task, graph, split, holdout=None if holdout == EACH else holdout)
+        folds = [Fold(train=sides["train"], test=sides["held_out"])]
+        if holdout == EACH:
+            asked = {family for posed in sides.values() for family in posed.families}
+            folds = [_about_no_asset(folds[0]), *_each(task, graph, split, sorted(asked))]
+        folds = [fold for fold in folds if fold.test.queries]
+        why = without_data(task, sides) if holdout != EACH or not folds else None
         if why is not None:
             left_out[task.name] = why
             continue
+        whole: dict[str, frozenset[str]] = {}
+        for posed in (*sides.values(), *(fold.test for fold in folds)):
+            whole |= posed.relevant
         found[task.name] = PosedTask(
             task=task,
-            train=sides["train"],
-            test=sides["held_out"],
-            queries=sum(len(posed.queries) for posed in sides.values()),
-            pairs=sum(len(items) for posed in sides.values() for items in posed.relevant.values()),
+            folds=tuple(folds),
+            queries=len(whole),
+            pairs=sum(len(items) for items in whole.values()),
         )
     if not found:
         said = "; ".join(f"{name}: {why}" for name, why in left_out.items())
         raise UsageError(f"no retrieval task can be measured on this workspace ({said})")
     return PosedTasks(tasks=found, left_out=left_out, split=split.name, holdout=holdout)
+
+
+def _each(task: Task, graph: GraphStore, split: Split, families: Sequence[str]) -> Iterator[Fold]:
+    """A fold for each family that the task has a query about: that family tested, all others for training."""
+    for family in families:
+        sides = pose_all(task, graph, split, holdout=family)
+        about = {query.id for query in sides["held_out"].queries if query.families}
+        if about:
+            yield Fold(train=sides["train"], test=_only(sides["held_out"], about))
+
+
+def _about_no_asset(fold: Fold) -> Fold:
+    """The queries that no family decides about: the same whichever is held out."""
+    about = {query.id for query in fold.test.queries if not query.families}
+    return Fold(train=fold.train, test=_only(fold.test, about))
+
+
+def _only(posed: Posed, queries: set[str]) -> Posed:
+    return replace(
+        posed,
+        queries=tuple(query for query in posed.queries if query.id in queries),
+        relevant={id_: items for id_, items in posed.relevant.items() if id_ in queries},
+        seen={id_: seen for id_, seen in posed.seen.items() if id_ in queries},
+    )
 
 
 def rank_without_model(posed: PosedTasks, *, embed: Embed | None) -> dict[str, dict[str, Rankings]]:
@@ -114,7 +175,11 @@ def rank_without_model(posed: PosedTasks, *, embed: Embed | None) -> dict[str, d
     names = (*RANKERS, *(WITH_ENCODER if embed else ()))
     return {
         name: {
-            task: ranked(name, one.train, one.test, embed=remembered)
+            task: {
+                query: ranking
+                for fold in one.folds
+                for query, ranking in ranked(name, fold.train, fold.test, embed=remembered).items()
+            }
             for task, one in posed.tasks.items()
         }
         for name in names
@@ -158,18 +223,17 @@ def evaluate_embedder(
     tasks: dict[str, TaskRankings] = {}
     for name, one in posed.tasks.items():
         on_task(name)
-        test, items = one.test, [item.id for item in one.test.items]
+        queries = [query for fold in one.folds for query in fold.test.queries]
         scores = embedder.scores(
-            one.task, [query.text for query in test.queries], [item.text for item in test.items]
+            one.task, [query.text for query in queries], [item.text for item in one.items]
         )
+        rankings = rank(scores, [item.id for item in one.items])
         tasks[name] = TaskRankings(
             version=one.task.version,
-            posed=test.digest(),
+            posed=one.digest(),
             query_prompt=embedder.prompt(one.task, "query"),
             item_prompt=embedder.prompt(one.task, "document"),
-            rankings=dict(
-                zip((query.id for query in test.queries), rank(scores, items), strict=True)
-            ),
+            rankings=dict(zip((query.id for query in queries), rankings, strict=True)),
         )
     result = RetrievalResult(
         model=embedder.name,
@@ -190,7 +254,7 @@ def kept_results(
     folder: Path, posed: PosedTasks, *, but: Sequence[RetrievalResult]
 ) -> list[RetrievalResult]:
     """The results that are kept for exactly these tasks, by file name; without those of `but`. Raises ContentError."""
-    wanted = {name: one.test.digest() for name, one in posed.tasks.items()}
+    wanted = {name: one.digest() for name, one in posed.tasks.items()}
     have = {one.identity for one in but}
     found = []
     for path in sorted((folder / BENCHMARK).glob("*-*.json")):

@@ -31,7 +31,11 @@ def draw_retrieval(table: RetrievalTable, folder: Path) -> list[Path]:
         for task, axes in zip(tasks, all_axes, strict=True):
             scores = [found[task, name] for name in names]
             draw_points(axes, [_point(score, table) for score in scores], labels)
-            counted = "mean of all tasks" if task == MEAN else f"{task}: {scores[0].n} queries"
+            counted = (
+                "mean of all tasks"
+                if task == MEAN
+                else f"{task}: {scores[0].n} {'query' if scores[0].n == 1 else 'queries'}"
+            )
             axes.set_title(counted, fontsize=10.5)
         all_axes[-1].set_xlabel("MAP@100")
         figure.suptitle("retrieval", x=0.02, ha="left", fontweight="bold", fontsize=12.0)

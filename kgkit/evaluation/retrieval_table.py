@@ -211,9 +211,7 @@ def retrieval_table(
 
 def _blind(posed: PosedTasks) -> _Row:
     values = {
-        task: _array(
-            [blind(len(items), len(one.test.items)) for items in one.test.relevant.values()]
-        )
+        task: _array([blind(len(items), len(one.items)) for items in one.relevant.values()])
         for task, one in posed.tasks.items()
     }
     return _Row(name=RANDOM, values=values)
@@ -226,7 +224,7 @@ def _row(
     result: RetrievalResult | None = None,
 ) -> _Row:
     values = {
-        task: _array(list(by_query(rankings[task], one.test.relevant).values()))
+        task: _array(list(by_query(rankings[task], one.relevant).values()))
         for task, one in posed.tasks.items()
     }
     return _Row(name=name, values=values, result=result)
@@ -286,13 +284,14 @@ def _numbers(
 
 def _slices(one: PosedTask) -> dict[str, list[int]]:
     """The places of a task's queries by slice, "" having all."""
-    test = one.test
-    trained = {item.id for item in test.items if item.trained}
-    found: dict[str, list[int]] = {"": list(range(len(test.queries)))}
-    for place, query in enumerate(test.queries):
-        known = "trained" if test.relevant[query.id] <= trained else "new"
-        found.setdefault(f"pairs={test.seen[query.id]}", []).append(place)
-        found.setdefault(f"items={known}", []).append(place)
+    found: dict[str, list[int]] = {"": []}
+    for test in (fold.test for fold in one.folds):
+        trained = {item.id for item in test.items if item.trained}
+        for query in test.queries:
+            place = len(found[""])
+            known = "trained" if test.relevant[query.id] <= trained else "new"
+            for name in ("", f"pairs={test.seen[query.id]}", f"items={known}"):
+                found.setdefault(name, []).append(place)
     order = ["", *(f"pairs={seen}" for seen in SEEN), "items=trained", "items=new"]
     return {name: found[name] for name in order if name in found}
 
@@ -318,9 +317,12 @@ def _size(one: PosedTask) -> dict[str, int | float]:
     """How large a task is: in the order of TASK_COLUMNS."""
     return {
         "queries": one.queries,
-        "tested": len(one.test.queries),
-        "items": len(one.test.items),
-        "items_in_tests_only": sum(not item.trained for item in one.test.items),
+        "tested": len(one.relevant),
+        "items": len(one.items),
+        "items_in_tests_only": sum(
+            not any(item.trained for item in same)
+            for same in zip(*(fold.test.items for fold in one.folds), strict=True)
+        ),
         "items_per_query": round(one.pairs / one.queries, 1),
     }
 
@@ -356,7 +358,7 @@ def _remarks(found: RetrievalTable, results: Sequence[RetrievalResult]) -> Itera
     for name, why in found.posed.left_out.items():
         yield f"{name} is left out: {why}"
     for name, one in found.posed.tasks.items():
-        if {*one.test.seen.values()} == {"none"}:
+        if all({*fold.test.seen.values()} == {"none"} for fold in one.folds):
             yield f"{name}: no pair of {one.task.key.replace('_', ' ')} and item that is tested stands in training, so pair lookup has nothing to find"
     for model, verdicts in found.verdicts.items():
         yield from _said(model, verdicts)

@@ -34,11 +34,11 @@ def test_a_task_is_written_in_the_layout_of_beir(
     assert list(made["configs"]) == task_names() == list(posed.tasks)
     for name, one in posed.tasks.items():
         corpus, queries = _rows(out / name / "corpus.jsonl"), _rows(out / name / "queries.jsonl")
-        assert {row["_id"]: row["text"] for row in corpus} == {i.id: i.text for i in one.test.items}
+        assert {row["_id"]: row["text"] for row in corpus} == {i.id: i.text for i in one.items}
         assert {row["_id"]: row["text"] for row in queries} == {
-            query.id: query.text for query in one.test.queries
+            query.id: query.text for query in one.folds[0].test.queries
         }
-        pairs = {(query, item) for query, items in one.test.relevant.items() for item in items}
+        pairs = {(query, item) for query, items in one.relevant.items() for item in items}
         with (out / name / "qrels" / "test.tsv").open(newline="") as file:
             heading, *rows = csv.reader(file, delimiter="\t")
         assert heading == ["query-id", "corpus-id", "score"]

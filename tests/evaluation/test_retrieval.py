@@ -5,6 +5,7 @@ import importlib.util
 import itertools
 import json
 import math
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -17,10 +18,18 @@ from kgkit.errors import UsageError
 from kgkit.evaluation.intervals import clustered, percentiles, resampled_means
 from kgkit.evaluation.models import open_model
 from kgkit.evaluation.rankers import RANKERS, Ranker, Rankings, ranked, rates
-from kgkit.evaluation.retrieval_bench import PosedTasks, RetrievalResult, TaskRankings, pose_tasks
+from kgkit.evaluation.retrieval_bench import (
+    EACH,
+    PosedTasks,
+    RetrievalResult,
+    TaskRankings,
+    pose_tasks,
+    rank_without_model,
+)
 from kgkit.evaluation.retrieval_metrics import Found, blind, by_query, retrieval
 from kgkit.evaluation.retrieval_table import MEAN, RetrievalTable, retrieval_table
 from kgkit.graph.open import open_store
+from kgkit.graph.store import GraphStore
 from kgkit.questions.baselines import Baseline, Rates
 from kgkit.questions.facts import Fact
 from kgkit.retrieval import embedder as embedders
@@ -52,6 +61,19 @@ def posed(starter_template: Path) -> Iterator[PosedTasks]:
     )
     yield pose_tasks(store, SPLIT)
     store.close()
+
+
+@pytest.fixture(scope="module")
+def small_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("small")
+    return plant.load(folder / "w", tables=folder / "tables")
+
+
+@pytest.fixture
+def small(small_template: Path, tmp_path: Path) -> Path:
+    """A workspace of four assets, one of them held out, that has the data of four tasks."""
+    shutil.copytree(small_template, tmp_path / "small")
+    return tmp_path / "small"
 
 
 @pytest.fixture
@@ -97,7 +119,7 @@ def test_draws_of_rows_give_the_intervals_of_scipy() -> None:
 @pytest.mark.parametrize("name", ["popularity", "pair lookup", "token kernel", "semantic kernel"])
 def test_rates_are_those_of_the_question_benchmarks(name: Ranker, posed: PosedTasks) -> None:
     one = posed.tasks["S2FM"]
-    train, test = one.train, one.test
+    train, test = one.folds[0].train, one.folds[0].test
     facts = [
         Fact(
             left=query.key,
@@ -130,7 +152,7 @@ def test_what_needs_no_model_finds_more_the_more_it_looks_at(posed: PosedTasks) 
     one = posed.tasks["FM2S"]
     found = {
         name: retrieval(
-            ranked(name, one.train, one.test, embed=unit_vectors), one.test.relevant
+            ranked(name, one.folds[0].train, one.folds[0].test, embed=unit_vectors), one.relevant
         ).map_at_100
         for name in RANKERS
     }
@@ -143,9 +165,9 @@ def test_perfect_and_worst_rankings_score_one_and_nearly_nothing(posed: PosedTas
         return {
             name: {
                 query: sorted(
-                    (item.id for item in one.test.items), key=lambda id_: (id_ in items) != best
+                    (item.id for item in one.items), key=lambda id_: (id_ in items) != best
                 )
-                for query, items in one.test.relevant.items()
+                for query, items in one.relevant.items()
             }
             for name, one in posed.tasks.items()
         }
@@ -172,7 +194,7 @@ def test_slices_of_a_task_are_its_queries_divided(posed: PosedTasks) -> None:
             if (score.task, score.metric) == (task, "HIT@1")
         }
         whole = n.pop("")
-        assert whole == len(one.test.queries)
+        assert whole == len(one.relevant)
         for kind in ("pairs", "items"):
             assert sum(value for name, value in n.items() if name.startswith(kind)) == whole
     assert {score.slice for score in table.scores if score.task == "FM2S"} == {
@@ -218,17 +240,17 @@ def test_the_command_shows_every_ranker_on_every_task_beside_the_paper(starter: 
         assert len(list(csv.DictReader(file))) == len(found["scores"])
 
 
-def test_an_embedder_is_ranked_kept_and_compared(starter: Path, model: Path) -> None:
-    found = kgkit("evaluate", "retrieval", "--model", model, "--json", workspace=starter).json
+def test_an_embedder_is_ranked_kept_and_compared(small: Path, model: Path) -> None:
+    found = kgkit("evaluate", "retrieval", "--model", model, "--json", workspace=small).json
     assert {score["model"] for score in found["scores"]} >= {"counted"}
     assert set(found["verdicts"]["counted"]) == {*found["tasks"], "mean"}
-    (kept,) = (starter / "evaluations" / "retrieval").glob("counted-*.json")
+    (kept,) = (small / "evaluations" / "retrieval").glob("counted-*.json")
     card = json.loads(kept.read_text())
     assert card["split"] == "default"
     assert {"python", "kgkit"} <= card["versions"].keys()
     queries = sum(len(one["rankings"]) for one in card["tasks"].values())
     assert queries == sum(one["tested"] for one in found["tasks"].values())
-    again = kgkit("evaluate", "retrieval", "--compare", "--json", workspace=starter).json
+    again = kgkit("evaluate", "retrieval", "--compare", "--json", workspace=small).json
     assert _of("counted", again) == _of("counted", found)
 
 
@@ -245,30 +267,60 @@ def test_a_verdict_names_the_strongest_that_is_surely_beaten(posed: PosedTasks) 
 
 
 def test_a_model_that_has_learned_from_held_out_families_is_refused(
-    starter: Path, model: Path
+    small: Path, model: Path
 ) -> None:
     trained = "trained_on: {protocol: transfer, families: [pumps, compressors], corpora: [x]}\n"
     (model / "kgkit-run.yaml").write_text(trained)
     line = ("evaluate", "retrieval", "--model", f"embedder:{model}")
-    said = kgkit(*line, workspace=starter, code=2).err
+    said = kgkit(*line, workspace=small, code=2).err
     assert "counted has learned from compressors, which retrieval asks about" in said
-    marked = kgkit(*line, "--allow-contaminated", "--json", workspace=starter).json
+    marked = kgkit(*line, "--allow-contaminated", "--json", workspace=small).json
     assert "counted (contaminated)" in {score["model"] for score in marked["scores"]}
     (model / "kgkit-run.yaml").write_text(trained.replace(", compressors", ""))
-    kgkit(*line, workspace=starter)
+    kgkit(*line, workspace=small)
 
 
-def test_another_hold_out_is_another_measurement(
-    starter: Path, model: Path, tmp_path: Path
+def test_every_family_in_turn_tests_every_query_once_beside_training_without_its_family(
+    tmp_path: Path,
 ) -> None:
+    work = plant.load(tmp_path / "w", tables=tmp_path / "tables")
+    with _graph(work) as graph:
+        found = pose_tasks(graph, SPLIT, holdout=EACH)
+    one = found.tasks["FM2S"]
+    assert [sorted(fold.test.families) for fold in one.folds] == [
+        ["compressors"], ["fans-and-blowers"], ["pumps"], ["steam-turbines"],
+    ]  # fmt: skip
+    for fold in one.folds:
+        assert not fold.test.families & fold.train.families
+        assert len(fold.train.families) == 3
+    queries = [query.id for fold in one.folds for query in fold.test.queries]
+    assert len(set(queries)) == len(queries) == one.queries == 10
+    rankings = rank_without_model(found, embed=None)
+    table = retrieval_table(found, rankings, [])
+    n = {score.n for score in table.scores if (score.task, score.slice) == ("FM2S", "")}
+    assert n == {10}
+
+
+def test_what_no_family_decides_about_is_tested_once(tmp_path: Path) -> None:
+    path = tmp_path / "classes.csv"
+    rows = [f"Category {n},{chr(65 + n)}X,Machine {chr(65 + n)}s" for n in range(12)]
+    path.write_text("\n".join(["category,class_code,class_name", *rows]) + "\n")
+    kgkit("load", path, workspace=tmp_path / "w")
+    with _graph(tmp_path / "w") as graph:
+        once, each = (pose_tasks(graph, SPLIT, holdout=holdout) for holdout in (None, EACH))
+    assert 0 < len(once.tasks["E2CAT"].relevant) < 12
+    assert each.tasks["E2CAT"].relevant == once.tasks["E2CAT"].relevant
+
+
+def test_another_hold_out_is_another_measurement(small: Path, model: Path, tmp_path: Path) -> None:
     line = ("evaluate", "retrieval", "--json")
-    kgkit(*line, "--model", model, workspace=starter)
-    found = kgkit(*line, "--holdout", "pumps", "--compare", workspace=starter).json
+    kgkit(*line, "--model", model, workspace=small)
+    found = kgkit(*line, "--holdout", "pumps", "--compare", workspace=small).json
     assert found["holdout"] == "pumps"
     assert "counted" not in {score["model"] for score in found["scores"]}
     assert (
         "no asset of the graph is of the family x"
-        in kgkit(*line, "--holdout", "x", workspace=starter, code=2).err
+        in kgkit(*line, "--holdout", "x", workspace=small, code=2).err
     )
 
 
@@ -282,10 +334,10 @@ def test_another_hold_out_is_another_measurement(
     ],
 )
 def test_what_has_no_meaning_is_refused_before_anything_is_ranked(
-    arguments: tuple[str, ...], message: str, starter: Path
+    arguments: tuple[str, ...], message: str, small: Path
 ) -> None:
-    assert message in kgkit("evaluate", "retrieval", *arguments, workspace=starter, code=2).err
-    assert not (starter / "evaluations").exists()
+    assert message in kgkit("evaluate", "retrieval", *arguments, workspace=small, code=2).err
+    assert not (small / "evaluations").exists()
 
 
 def test_a_workspace_without_held_out_queries_says_why(tmp_path: Path) -> None:
@@ -298,14 +350,14 @@ def test_a_workspace_without_held_out_queries_says_why(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("missing", ["bm25s", "sentence_transformers"])
 def test_a_library_that_is_missing_is_named_with_what_installs_it(
-    missing: str, starter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    missing: str, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = words(tmp_path / "counted").directory
     there = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == missing else there(name)
     )
-    said = kgkit("evaluate", "retrieval", "--model", folder, workspace=starter, code=1).err
+    said = kgkit("evaluate", "retrieval", "--model", folder, workspace=small, code=1).err
     assert f"needs {missing.replace('_', '-')}: pip install" in said
 
 
@@ -334,6 +386,11 @@ def test_a_directory_of_sentence_transformers_scores_what_its_weights_score(tmp_
     assert [one["value"] for one in ours] == pytest.approx([one["value"] for one in theirs])
 
 
+def _graph(work: Path) -> closing[GraphStore]:
+    owner = Workspace(work).choices().id
+    return closing(open_store("ladybug", workspace=work, owner=owner, settings=Settings()))
+
+
 def _of(model: str, found: Any) -> list[dict[str, Any]]:
     return [score for score in found["scores"] if score["model"] == model]
 
@@ -342,14 +399,15 @@ def _with_result(posed: PosedTasks, copied: Ranker) -> RetrievalTable:
     """A table in which a model ranks as a baseline does."""
     baselines: dict[str, dict[str, Rankings]] = {
         name: {
-            task: ranked(name, one.train, one.test, embed=None) for task, one in posed.tasks.items()
+            task: ranked(name, one.folds[0].train, one.folds[0].test, embed=None)
+            for task, one in posed.tasks.items()
         }
         for name in RANKERS
     }
     tasks = {
         task: TaskRankings(
             version=1,
-            posed=posed.tasks[task].test.digest(),
+            posed=posed.tasks[task].digest(),
             query_prompt="",
             item_prompt="",
             rankings={query: list(items) for query, items in rankings.items()},
