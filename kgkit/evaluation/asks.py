@@ -51,13 +51,13 @@ def asks_of(question: Question, way: Way, *, identity: Callable[[Subject], str])
         )
 
     def opened(put: str) -> list[Message]:
-        solved = [
+        before = [
             message
             for example in way.examples
             if example.type == question.type
             for message in solved(example, way)
         ]
-        return [*solved, Message(role="user", content=put), Message(role="assistant", content=said)]
+        return [*before, Message(role="user", content=put), Message(role="assistant", content=said)]
 
     letters = way.wording.letters[: len(question.options)]
     instruction = way.wording.instruction[question.type]
