@@ -19,6 +19,7 @@ SMALL: dict[str, Any] = {
     "chat_template": None,
     "context": 64,
     "lora.rank": 4,
+    "lora.layers": None,
     "stages.0.batch": 4,
     "stages.0.by_length": False,
 }

@@ -14,10 +14,18 @@ from tests.walk import kgkit
 
 pytestmark = [pytest.mark.local, pytest.mark.timeout(600)]
 QUICK: dict[str, Any] = {
-    "stages.0.data.0.rows": 8,
-    "stages.0.data.0.wordings": 1,
+    "stages.0.data": [
+        {
+            "source": "questions",
+            "benchmark": "fmsr",
+            "rows": 8,
+            "answer": "options",
+            "wordings": 1,
+            "share": None,
+        }
+    ],
     "stages.0.tokens": 100,
-    "evaluate.0.limit": 6,
+    "evaluate": [{"benchmark": "fmsr", "by": "options", "limit": 6}],
     "retain": False,
 }
 
