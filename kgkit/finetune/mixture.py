@@ -63,19 +63,27 @@ def mix(
     return both
 
 
-def write(mixed: Sequence[tuple[Row, int]], folder: Path) -> Mixed:
-    """Write a mixture as the dataset that a trainer opens: `load_dataset(folder)`."""
+def write(mixed: Sequence[tuple[Row, int]], folder: Path, *, before: object = None) -> Mixed:
+    """Write a mixture as the dataset that a trainer opens: `load_dataset(folder)`.
+
+    `before`: what a mixture that is there already says of itself. Raises UsageError where this one differs, and leaves that one.
+    """
     lines = [json.dumps(row.as_trained(), ensure_ascii=False) + "\n" for row, _ in mixed]
     data = "".join(lines).encode()
-    write_atomically(folder / _TRAIN, data)
     tokens: Counter[str] = Counter()
     for row, each in mixed:
         tokens[row.part] += each
-    return Mixed(
+    found = Mixed(
         rows=dict(sorted(Counter(row.part for row, _ in mixed).items())),
         tokens=dict(sorted(tokens.items())),
         sha256=hashlib.sha256(data).hexdigest(),
     )
+    if before is not None and before != found.as_json():
+        raise UsageError(
+            f"{folder}: the workspace has changed since this run began; train it anew with --name"
+        )
+    write_atomically(folder / _TRAIN, data)
+    return found
 
 
 def _require(stage: Stage, parts: Sequence[Sequence[Row]]) -> None:

@@ -200,12 +200,9 @@ def _checked(part: Part, source: Source, guard: Guard) -> Iterator[Row]:
 
 def _written(job: Job, mixed: Sequence[tuple[Row, int]]) -> mixture.Mixed:
     """The mixture on disk; the one that is there already must be the same."""
-    found = mixture.write(mixed, job.data)
     record = job.folder / DATA
-    if record.exists() and json.loads(record.read_text(encoding="utf-8")) != found.as_json():
-        raise UsageError(
-            f"{job.folder}: the workspace has changed since this run began; train it anew with --name"
-        )
+    before = json.loads(record.read_text(encoding="utf-8")) if record.exists() else None
+    found = mixture.write(mixed, job.data, before=before)
     write_atomically(record, json.dumps(found.as_json(), indent=1).encode())
     job.write(rows=sequences(job, found))
     return found

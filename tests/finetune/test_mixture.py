@@ -107,3 +107,12 @@ def test_what_is_written_is_what_a_trainer_reads(tmp_path: Path) -> None:
     assert (found.rows, found.tokens) == ({"c": 2}, {"c": 4})
     assert write([(chat, 2), (chat, 2)], tmp_path).sha256 == found.sha256
     assert write([(chat, 2)], tmp_path).sha256 != found.sha256
+
+
+def test_another_mixture_does_not_take_the_place_of_one_that_is_there(tmp_path: Path) -> None:
+    first = write([(row, 1) for row in texts("a", 3)], tmp_path)
+    kept = (tmp_path / "train.jsonl").read_bytes()
+    with pytest.raises(UsageError, match="the workspace has changed since this run began"):
+        write([(row, 1) for row in texts("b", 3)], tmp_path, before=first.as_json())
+    assert (tmp_path / "train.jsonl").read_bytes() == kept
+    assert write([(row, 1) for row in texts("a", 3)], tmp_path, before=first.as_json()) == first
