@@ -1,4 +1,4 @@
-"""How busy `kgkit evaluate` keeps a vLLM server: its questions/s in generate mode against `vllm bench serve` on the same prompts.
+"""How busy `kgkit evaluate` keeps a vLLM server: tokens/s written in generate mode against `vllm bench serve` on prompts of the same kind.
 
     python -m benchmarks.evaluate_on_vllm URL PYTHON [--questions 64] [--concurrency 32] [--rounds 2]
 
@@ -60,8 +60,8 @@ def questions(work: Path, count: int) -> list[Question]:
     return found
 
 
-def ours(url: str, some: list[Question], folder: Path) -> float:
-    """Seconds for all of them through kgkit, ledger and all."""
+def ours(url: str, some: list[Question], folder: Path) -> tuple[float, int]:
+    """Seconds and tokens written for all of them through kgkit, ledger and all."""
     with Ledger.open(folder / f"{some[0].id}.sqlite") as ledger:
         teacher = open_teacher(
             url,
@@ -71,19 +71,28 @@ def ours(url: str, some: list[Question], folder: Path) -> float:
             facts=lambda: Facts(assets={}, training=frozenset()),
         )
         model = Model(name=teacher.name, teacher=teacher, chat=True)
+        written: list[int] = []
         start = time.perf_counter()
         answered = answer_all(
-            model, some, WAY, robust=False, ledger=ledger, budget=Budget(), on_event=lambda _: None
+            model,
+            some,
+            WAY,
+            robust=False,
+            ledger=ledger,
+            budget=Budget(),
+            on_event=lambda event: written.append(event.tokens_out),
         )
         seconds = time.perf_counter() - start
     errors = [one.error for one in answered.outcomes["plain"].values() if one.error]
     if errors or answered.unasked:
         raise SystemExit(f"{len(errors)} errors, {answered.unasked} not asked")
-    return seconds
+    return seconds, sum(written)
 
 
-def theirs(url: str, python: str, some: list[Question], folder: Path, concurrency: int) -> float:
-    """Seconds for all of them through vllm's own benchmark client."""
+def theirs(
+    url: str, python: str, some: list[Question], folder: Path, concurrency: int
+) -> tuple[float, int]:
+    """Seconds and tokens written for all of them through vllm's own benchmark client."""
     prompts = folder / "prompts.jsonl"
     texts = [asks_of(one, WAY, identity=lambda _: "m")[0].messages[-1].content for one in some]
     lines = [json.dumps({"prompt": text, "output_tokens": TOKENS}) for text in texts]
@@ -122,7 +131,7 @@ def theirs(url: str, python: str, some: list[Question], folder: Path, concurrenc
     found = json.loads((folder / "bench.json").read_text(encoding="utf-8"))
     if found["completed"] != len(some):
         raise SystemExit(f"vllm bench serve completed {found['completed']} of {len(some)}")
-    return float(found["duration"])
+    return float(found["duration"]), int(found["total_output_tokens"])
 
 
 def main() -> None:
@@ -133,7 +142,7 @@ def main() -> None:
     parser.add_argument("--concurrency", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=2)
     given = parser.parse_args()
-    seconds: dict[str, list[float]] = {"ours": [], "theirs": []}
+    runs: dict[str, list[tuple[float, int]]] = {"ours": [], "theirs": []}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         each = given.questions
@@ -141,20 +150,21 @@ def main() -> None:
         for number in range(2 * given.rounds):
             some = found[number * each : (number + 1) * each]
             if number % 4 in (0, 3):
-                seconds["ours"].append(ours(given.url, some, folder))
+                runs["ours"].append(ours(given.url, some, folder))
             else:
-                seconds["theirs"].append(
+                runs["theirs"].append(
                     theirs(given.url, given.python, some, folder, given.concurrency)
                 )
-            print(
-                {name: [round(one, 1) for one in some] for name, some in seconds.items()},
-                flush=True,
-            )
-    rates = {name: given.questions / statistics.median(some) for name, some in seconds.items()}
+            print(runs, flush=True)
+    rates = {
+        name: statistics.median(tokens / seconds for seconds, tokens in some)
+        for name, some in runs.items()
+    }
     results = {
         "questions": given.questions,
-        "seconds": seconds,
-        "questions_per_second": rates,
+        "seconds": {name: [seconds for seconds, _ in some] for name, some in runs.items()},
+        "tokens": {name: [tokens for _, tokens in some] for name, some in runs.items()},
+        "tokens_per_second": rates,
         "ratio": rates["ours"] / rates["theirs"],
         "load_average": os.getloadavg()[0],
         "python": platform.python_version(),

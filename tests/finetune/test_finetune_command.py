@@ -44,7 +44,6 @@ def test_a_recipe_becomes_a_model_that_says_what_it_learned(
     folder = starter / "models" / "small-sft"
     assert said["model"] == str(folder)
     assert said["run_card"] == str(folder / "kgkit-run.yaml")
-    assert [len(losses) for losses in said["losses"]] == [6]
     assert said["tokens"] > 0
     assert said["seconds"] > 0
     (compared,) = said["evaluation"]
