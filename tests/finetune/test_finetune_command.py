@@ -56,7 +56,10 @@ def test_a_recipe_becomes_a_model_that_says_what_it_learned(
     assert not {"compressors", "electric-generators", "fans-and-blowers"} & set(
         card["trained_on"]["families"]
     )
-    assert card["contamination"]["rows_checked"] == sum(card["stages"][0]["data"]["rows"].values())
+    rows = sum(card["stages"][0]["data"]["rows"].values())
+    assert 10 < rows <= 24
+    assert card["contamination"]["rows_checked"] == rows
+    assert [len(losses) for losses in said["losses"]] == [-(-rows // 4)]
     assert card["verdict"]
     assert not list(folder.glob("*.bin")) + list(folder.glob("*.pt"))
 
