@@ -94,7 +94,7 @@ def ours(questions: list[Question]) -> dict[str, list[Reply]]:
             await teacher.close()
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("kgkit.teacher.local._number_format", lambda _: torch.float32)
+        patched.setattr("kgkit.teacher.local_model._number_format", lambda _: torch.float32)
         return asyncio.run(asked())
 
 
