@@ -1,6 +1,6 @@
 """How busy `kgkit evaluate` keeps a vLLM server: tokens/s written in generate mode against `vllm bench serve` on prompts of the same kind.
 
-    python -m benchmarks.evaluate_on_vllm URL PYTHON [--questions 64] [--concurrency 32] [--rounds 2]
+    python -m benchmarks.evaluate_on_vllm URL PYTHON [--questions 64] [--concurrency 64] [--rounds 2]
 
 URL: a running server (`make vllm`), as http://127.0.0.1:8000/v1; PYTHON: that of an environment with vllm and pandas. Rounds
 alternate; every round asks other questions, so that neither finds the other's prompts in the server's cache. Both write at most 512
@@ -139,7 +139,7 @@ def main() -> None:
     parser.add_argument("url")
     parser.add_argument("python")
     parser.add_argument("--questions", type=int, default=64)
-    parser.add_argument("--concurrency", type=int, default=32)
+    parser.add_argument("--concurrency", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=2)
     given = parser.parse_args()
     runs: dict[str, list[tuple[float, int]]] = {"ours": [], "theirs": []}
