@@ -228,7 +228,7 @@ def random_model(directory: Path) -> Path:
 @pytest.mark.local
 @pytest.mark.parametrize("name", ["mmlu", "mmlu-pro", "supergpqa"])
 def test_our_table_has_lm_evals_own_numbers(name: str, plant: Path, tmp_path: Path) -> None:
-    pytest.importorskip("lm_eval")
+    pytest.importorskip("lm_eval", reason="not installed: make test-lm-eval")
     model = random_model(tmp_path / "tiny")
     made = {"mmlu": mmlu, "mmlu-pro": mmlu_pro, "supergpqa": supergpqa}[name]
     (tmp_path / "data-of").mkdir()
