@@ -29,7 +29,7 @@ def job(folder: Path, steps: int, rows: int) -> Any:
     from kgkit.cli import main as kgkit
     from kgkit.finetune import mixture
     from kgkit.finetune.job import Job
-    from kgkit.finetune.lists import list_rows
+    from kgkit.finetune.cells import list_rows
     from kgkit.finetune.recipe import ListsPart, find, read_recipe
     from kgkit.graph.open import open_store
     from kgkit.settings import read_settings

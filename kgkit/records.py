@@ -237,6 +237,7 @@ class Question:
     """One question of a benchmark with its key and the proof of the key.
 
     `relation` is what it asks about (`relevance`, `failure-modes`, ...), "" in files of others; `direction` from what to what.
+    `asset_name` and `subject`: what the stem calls the asset and what it asks about, "" in files of others.
     `facts`: for each option the pair of ids (left, right) of the relation that it rests on, none in files of others. `proof` is
     Cypher that returns (option, correct) for each of `option_ids`. `spares`: wrong options that could stand in the others' places. `hard`: distractors of the same asset, five options or more,
     `eliminate`. Ids and families are "" where a question has none.
@@ -252,6 +253,8 @@ class Question:
     family: str
     discipline: str
     language: str
+    asset_name: str
+    subject: str
     stem: str
     paraphrases: tuple[str, ...]
     options: tuple[str, ...]

@@ -64,8 +64,10 @@ def evaluate(
         typer.Option(help="Score the options, or read what is written."),
     ] = "logprob",
     by: Annotated[
-        Literal["letters", "options"],
-        typer.Option(help="What is scored: the letters, or the options' texts per character."),
+        Literal["letters", "options", "statements"],
+        typer.Option(
+            help="What is scored: the letters, the options' texts per character, or each option as a statement, true or false."
+        ),
     ] = "letters",
     shots: Annotated[
         int | None,
@@ -253,7 +255,9 @@ class _Run:
                 shots = self.asked.shots
                 results.append(evaluate_through_lm_eval(uri, self.public, self.bench, shots=shots))
                 continue
-            expected = planned_asks(posed.questions, self.asked.mode, robust=self.asked.robust)
+            expected = planned_asks(
+                posed.questions, self.asked.way(posed), robust=self.asked.robust
+            )
             with progress(
                 self.options, expected=expected, cost=lambda: cost_of(self.budget)
             ) as tally:

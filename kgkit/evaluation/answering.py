@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from kgkit.evaluation.asks import Mode, Way, asks_of, outcome_of
+from kgkit.evaluation.asks import Way, asks_of, outcome_of
 from kgkit.evaluation.models import Model
 from kgkit.evaluation.scores import Outcome
 from kgkit.evaluation.variants import PLAIN, variants
@@ -30,12 +30,15 @@ class Answered:
     stopped: str | None = None
 
 
-def planned_asks(questions: Sequence[Question], mode: Mode, *, robust: bool) -> int:
+def planned_asks(questions: Sequence[Question], way: Way, *, robust: bool) -> int:
     """How many asks `answer_all` puts to a language model, those that the ledger holds included."""
-    return sum(
-        len(question.options) if question.type == "multiple" and mode == "logprob" else 1
-        for plain in questions
-        for _, question in (variants(plain) if robust else [(PLAIN, plain)])
+    return len(
+        {
+            ask.id
+            for plain in questions
+            for _, question in (variants(plain) if robust else [(PLAIN, plain)])
+            for ask in asks_of(question, way, identity=lambda _: "")
+        }
     )
 
 

@@ -1,8 +1,9 @@
 """Turn questions into asks, and what comes back into choices. Two ways: by log probabilities, or by what is written.
 
 By log probabilities nothing is generated. `letters`: the likeliest letter after "Answer:". `options`: no letters are shown, and
-the option whose whole text is likeliest, divided by its characters. Of several right options each is asked about by
-itself, and is chosen where Yes is likelier than No. A tie goes to the first.
+the option whose whole text is likeliest, divided by its characters. `statements`: each option is put as a statement of its
+own, and the one that is believed most is chosen, the one believed least to eliminate. Of several right options each is asked
+about by itself, and is chosen where Yes (of a statement: what is looked for) is likelier than No. A tie goes to the first.
 """
 
 import json
@@ -16,7 +17,7 @@ from kgkit.questions.wording import Wording
 from kgkit.records import Ask, Failure, Message, Question, Reply, Sampling, Subject
 
 Mode = Literal["logprob", "generate"]
-By = Literal["letters", "options"]
+By = Literal["letters", "options", "statements"]
 MAX_TOKENS = 512
 """A written answer may think aloud so long."""
 _STAGE = "evaluate"
@@ -63,6 +64,9 @@ def asks_of(question: Question, way: Way, *, identity: Callable[[Subject], str])
     instruction = way.wording.instruction[question.type]
     if way.mode == "generate":
         return [ask(opened(_put(question, way, instruction))[:-1], ())]
+    if stated := statements(question, way):
+        true_false = (f" {way.wording.true}", f" {way.wording.false}")
+        return [ask(opened(f"{one}\n"), true_false) for one in stated]
     if question.type == "multiple":
         yes_no = (f" {way.wording.yes}", f" {way.wording.no}")
         return [ask(opened(_put_one(question, way, one)), yes_no) for one in letters]
@@ -81,13 +85,46 @@ def outcome_of(question: Question, replies: Sequence[Reply | Failure], way: Way)
         answer = read_answer(texts[0], question.options, multiple=question.type == "multiple")
         return _outcome(question, answer.chosen, undecided=answer.undecided or "")
     scores = [[sum(tokens) for tokens in json.loads(text)] for text in texts]
+    if statements(question, way):
+        chosen, undecided = _believed(question, scores)
+        return _outcome(question, chosen, undecided=undecided)
     if question.type == "multiple":
-        chosen = [at for at, (yes, no) in enumerate(scores) if yes > no]
-        return _outcome(question, frozenset(chosen), undecided="" if chosen else "none of them")
+        among = frozenset(at for at, (yes, no) in enumerate(scores) if yes > no)
+        return _outcome(question, among, undecided="" if among else "none of them")
     (found,) = scores
     if way.by == "options":
         found = [score / len(option) for score, option in zip(found, question.options, strict=True)]
     return _outcome(question, frozenset({max(range(len(found)), key=found.__getitem__)}))
+
+
+def statements(question: Question, way: Way) -> tuple[str, ...]:
+    """Every option as a statement that it holds, in the same of the wordings as the stem; a statement as it stands. None if asked another way."""
+    if way.by != "statements" or way.mode != "logprob":
+        return ()
+    if question.type == "true-false":
+        return (question.stem,)
+    said = {"asset": question.asset_name, "subject": question.subject}
+    asked = way.wording.render(question.direction, question.polarity, question.type, said)
+    number = asked.index(question.stem) if question.stem in asked else 0
+    return tuple(
+        way.wording.render(question.direction, "select", "true-false", {**said, "option": option})[number]
+        for option in question.options
+    )  # fmt: skip
+
+
+def _believed(
+    question: Question, scores: Sequence[Sequence[float]]
+) -> tuple[frozenset[int] | None, str]:
+    """What the log probabilities of True and False of each statement choose, and why nothing is chosen."""
+    if question.type == "true-false":
+        ((true, false),) = scores
+        return frozenset({question.option_ids.index("true" if true > false else "false")}), ""
+    sign = 1 if question.polarity == "select" else -1
+    found = [sign * (true - false) for true, false in scores]
+    if question.type == "single":
+        return frozenset({max(range(len(found)), key=found.__getitem__)}), ""
+    chosen = frozenset(at for at, score in enumerate(found) if score > 0)
+    return chosen, "" if chosen else "none of them"
 
 
 def _outcome(
@@ -123,7 +160,13 @@ def solved(example: Question, way: Way) -> Iterator[Message]:
     letters, instruction = way.wording.letters, way.wording.instruction[example.type]
     right = [at for at, correct in enumerate(example.correct) if correct]
     put = _put(example, way, instruction)
-    if way.mode == "logprob" and example.type == "multiple":
+    if stated := statements(example, way):
+        at = len(example.stem) % len(stated)
+        holds = example.correct[at] == (example.polarity == "select")
+        if example.type == "true-false":
+            holds = example.correct[example.option_ids.index("true")]
+        put, answer = f"{stated[at]}\n", way.wording.true if holds else way.wording.false
+    elif way.mode == "logprob" and example.type == "multiple":
         at = len(example.stem) % len(example.options)
         answer = way.wording.yes if example.correct[at] else way.wording.no
         put = _put_one(example, way, letters[at])

@@ -34,6 +34,11 @@ class Options:
     robust: bool = True
     allow_contaminated: bool = False
 
+    def way(self, posed: Posed, solved: tuple[Question, ...] = ()) -> Way:
+        """How the questions are put, after these solved examples."""
+        wording = read_wording(posed.questions[0].language)
+        return Way(mode=self.mode, by=self.by, examples=solved, wording=wording)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
@@ -67,7 +72,7 @@ def evaluate(
             f"{model.name} has learned from {', '.join(contaminated)}, which {posed.name} asks about: its score would say nothing. "
             "Hold these families out in training, or add --allow-contaminated to have it marked"
         )
-    _refuse_other_ways(model, options)
+    _refuse_other_ways(model, posed, options)
     way = way_for(model, posed, bench, options)
     answered = answer_all(
         model,
@@ -119,8 +124,7 @@ def way_for(model: Model, posed: Posed, bench: Bench, options: Options) -> Way:
         solved = examples(
             posed.name, shots, graph=bench.graph, split=bench.split, avoiding=posed.families
         )
-    wording = read_wording(posed.questions[0].language)
-    return Way(mode=options.mode, by=options.by, examples=solved, wording=wording)
+    return options.way(posed, solved)
 
 
 def _contaminated(model: Model, posed: Posed) -> Sequence[str]:
@@ -128,8 +132,12 @@ def _contaminated(model: Model, posed: Posed) -> Sequence[str]:
     return sorted(learned & posed.families)
 
 
-def _refuse_other_ways(model: Model, options: Options) -> None:
+def _refuse_other_ways(model: Model, posed: Posed, options: Options) -> None:
     teacher = model.teacher
+    if options.by == "statements" and not all(one.direction for one in posed.questions):
+        raise UsageError(
+            f"--by statements puts what tables say, and {posed.name} has questions of a file; score them --by options"
+        )
     if teacher is not None and options.mode == "logprob" and not teacher.scores:
         raise UsageError(
             f"{model.name} gives no log probabilities of a prompt (vLLM does); add --mode generate"

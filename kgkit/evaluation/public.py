@@ -186,6 +186,8 @@ def _question(spec: Public, subject: str, row: Row, number: int) -> Question:
         family="",
         discipline=slug(subject),
         language="en",
+        asset_name="",
+        subject="",
         stem=row["question"],
         paraphrases=(),
         options=tuple(row["options"]),

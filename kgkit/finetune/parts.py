@@ -13,7 +13,7 @@ from kgkit.corpora.curated import curation_of
 from kgkit.corpora.raft_corpus import raft
 from kgkit.errors import ContentError, UsageError
 from kgkit.finetune.asked import question_rows
-from kgkit.finetune.lists import list_rows
+from kgkit.finetune.cells import list_rows, statement_rows
 from kgkit.finetune.recipe import (
     CorpusPart,
     FilesPart,
@@ -22,6 +22,7 @@ from kgkit.finetune.recipe import (
     Part,
     QuestionsPart,
     Stage,
+    StatementsPart,
 )
 from kgkit.finetune.rows import Row, Turns, turn
 from kgkit.graph.store import GraphStore
@@ -55,6 +56,8 @@ def rows_of(part: Part, source: Source) -> Iterator[Row]:
         return question_rows(part, source.graph, source.split, seed=source.seed, left_out=left_out)
     if isinstance(part, ListsPart):
         return list_rows(part, source.graph, source.split, seed=source.seed)
+    if isinstance(part, StatementsPart):
+        return statement_rows(part, source.graph, source.split, seed=source.seed)
     if isinstance(part, CorpusPart):
         return _corpus(part, source)
     if isinstance(part, FilesPart):
@@ -62,7 +65,7 @@ def rows_of(part: Part, source: Source) -> Iterator[Row]:
     return _general(part)
 
 
-def part_name(part: QuestionsPart | ListsPart | CorpusPart) -> str:
+def part_name(part: QuestionsPart | ListsPart | StatementsPart | CorpusPart) -> str:
     """What the rows of a part of kgkit's own making are called in cards."""
     return part.corpus if isinstance(part, CorpusPart) else f"{part.source} {part.benchmark}"
 

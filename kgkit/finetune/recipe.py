@@ -10,11 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from kgkit import content
 from kgkit.errors import ContentError, UsageError
+from kgkit.evaluation.asks import By
 from kgkit.records import Polarity
 
 Protocol = Literal["alia", "transfer"]
 Answer = Literal["letters", "options", "explained"]
-_STUDY = "arms"
+Kind = Literal["recipe", "study", "embedder"]
+_MARKS: tuple[tuple[str, Kind], ...] = (("arms", "study"), ("tasks", "embedder"))
+"""The field that only a file of this kind has."""
 NAME = r"^[a-z0-9][a-z0-9-]*$"
 """What recipes, studies, stages and arms may be called."""
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -62,6 +65,18 @@ class ListsPart(_Part):
     """Share of the rows that do not name their asset: what holds of it is learned as what holds of machines."""
 
 
+class StatementsPart(_Part):
+    """Each cell of the training assets' matrices as a statement that is true or false, put as `kgkit evaluate --by statements` puts it."""
+
+    source: Literal["statements"]
+    benchmark: str
+    """Whose directions and words."""
+    wordings: int = Field(ge=1)
+    """Each cell so often in each direction, each time in other words. 1: the plain one."""
+    unnamed: float = Field(ge=0, lt=1)
+    """Share of the rows that do not name their asset: what holds of it is learned as what holds of machines."""
+
+
 class FilesPart(_Part):
     """Rows of an exported directory, a Hugging Face dataset on disk, JSONL or Parquet: `text`, `messages`, or `prompt` with `completion`."""
 
@@ -78,7 +93,8 @@ class GeneralPart(_Part):
 
 
 Part = Annotated[
-    CorpusPart | QuestionsPart | ListsPart | FilesPart | GeneralPart, Field(discriminator="source")
+    CorpusPart | QuestionsPart | ListsPart | StatementsPart | FilesPart | GeneralPart,
+    Field(discriminator="source"),
 ]
 
 
@@ -135,7 +151,7 @@ class Measured(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     benchmark: str
-    by: Literal["letters", "options"]
+    by: By
     limit: int | None = Field(gt=0)
 
 
@@ -182,7 +198,7 @@ class Recipe(BaseModel):
 
 
 def names() -> list[str]:
-    """The recipes and studies of the content folder."""
+    """The recipes and studies of the content folder, an embedder's among them."""
     return sorted(path.stem for path in content.folder("finetune").glob("*.yaml"))
 
 
@@ -205,9 +221,15 @@ def template(name: str) -> Path:
     return content.path("finetune", "templates", f"{name}.jinja")
 
 
+def kind_of(path: Path) -> Kind:
+    """Whether the file holds a language model's recipe, arms of one, or an embedder's recipe. Raises ContentError."""
+    raw = _raw(path)
+    return next((kind for mark, kind in _MARKS if mark in raw), "recipe")
+
+
 def is_study(path: Path) -> bool:
     """Whether the file holds arms of a recipe rather than a recipe. Raises ContentError."""
-    return _STUDY in _raw(path)
+    return kind_of(path) == "study"
 
 
 def read_recipe(path: Path, changes: Mapping[str, Any] | None = None) -> Recipe:
@@ -218,9 +240,12 @@ def read_recipe(path: Path, changes: Mapping[str, Any] | None = None) -> Recipe:
     return _checked(raw, Recipe, path)
 
 
-def read_as(path: Path, model: type[_Model]) -> _Model:
-    """A file of finetune/ as `model`. Raises ContentError."""
-    return _checked(_raw(path), model, path)
+def read_as(path: Path, model: type[_Model], changes: Mapping[str, Any] | None = None) -> _Model:
+    """A file of finetune/ as `model`, with `changes` by dotted names. Raises ContentError, UsageError."""
+    raw = _raw(path)
+    for name, value in (changes or {}).items():
+        _set(raw, name, value, where=path.name)
+    return _checked(raw, model, path)
 
 
 def settings(said: Sequence[str]) -> dict[str, Any]:
@@ -237,7 +262,7 @@ def settings(said: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def as_yaml(recipe: Recipe) -> str:
+def as_yaml(recipe: BaseModel) -> str:
     """The recipe with all that was set, as a file that can be trained again."""
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 

@@ -36,6 +36,7 @@ from kgkit.finetune.recipe import (
     Part,
     QuestionsPart,
     Recipe,
+    StatementsPart,
     as_yaml,
 )
 from kgkit.finetune.rows import Row
@@ -193,7 +194,7 @@ def _require_same(folder: Path, recipe: Recipe, *, resume: bool) -> None:
 
 def _checked(part: Part, source: Source, guard: Guard) -> Iterator[Row]:
     rows = rows_of(part, source)
-    if isinstance(part, QuestionsPart | ListsPart | CorpusPart):
+    if isinstance(part, QuestionsPart | ListsPart | StatementsPart | CorpusPart):
         return guard.without(rows, source.left_out.setdefault(part_name(part), Counter()))
     return guard.passed(rows)
 

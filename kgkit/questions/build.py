@@ -112,6 +112,8 @@ def _worded(
         family=asset.family,
         discipline=asset.discipline,
         language=benchmark.language,
+        asset_name=said["asset"],
+        subject=said["subject"],
         stem=stem,
         paraphrases=tuple(paraphrases),
         options=tuple(shown),

@@ -222,6 +222,8 @@ def _theirs(path: Path, place: str, row: Row) -> Question:
         family="",
         discipline=str(row.get("discipline") or row.get("subject") or row.get("category") or ""),
         language=str(row.get("language") or "en"),
+        asset_name="",
+        subject="",
         stem=stem,
         paraphrases=(),
         options=tuple(options),

@@ -19,6 +19,8 @@ def question(name: str, *, options: Sequence[str] = ("no", "yes"), right: int = 
         family="",
         discipline="",
         language="en",
+        asset_name="",
+        subject="",
         stem=f"Is it {name}?",
         paraphrases=(),
         options=tuple(options),

@@ -3,6 +3,7 @@
 import json
 import math
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from kgkit.questions.baselines import Rates, answer, chance, seen
 from kgkit.questions.facts import Fact
 from kgkit.questions.files import write_jsonl
 from kgkit.questions.wording import read_wording
-from kgkit.records import Failure, Question, Reply
+from kgkit.records import Ask, Failure, Question, Reply
 from kgkit.settings import read_settings
 from kgkit.teacher.budget import Budget
 from kgkit.teacher.ledger import Ledger
@@ -51,6 +52,8 @@ def question(**changed: object) -> Question:
         "family": "pumps",
         "discipline": "Rotating equipment",
         "language": "en",
+        "asset_name": "pump",
+        "subject": "unbalance",
         "stem": "Which one shows unbalance?",
         "paraphrases": ("What shows unbalance?",),
         "options": ("vibration", "pressure", "speed"),
@@ -67,6 +70,18 @@ def question(**changed: object) -> Question:
 
 def way(mode: str = "logprob", by: str = "letters", examples: tuple[Question, ...] = ()) -> Way:
     return Way(mode=mode, by=by, examples=examples, wording=WORDING)  # type: ignore[arg-type]
+
+
+def replied(ask: Ask, text: str) -> Reply:
+    return Reply(
+        ask_id=ask.id,
+        model="m",
+        text=text,
+        finish_reason="stop",
+        tokens_in=1,
+        tokens_out=0,
+        seconds=0,
+    )
 
 
 def scores(found: Any, model: str, slice_: str = "") -> Any:
@@ -293,15 +308,7 @@ def test_letters_are_scored_after_one_prompt_and_options_by_their_length() -> No
     (ask,) = asks_of(one, way(by="options"), identity=lambda _: "m")
     assert ask.continuations == (" vibration", " pressure", " speed")
     assert "A. vibration" not in ask.messages[0].content
-    reply = Reply(
-        ask_id=ask.id,
-        model="m",
-        text="[[-8.9], [-8.1, -0.8], [-5.1]]",
-        finish_reason="stop",
-        tokens_in=1,
-        tokens_out=0,
-        seconds=0,
-    )
+    reply = replied(ask, "[[-8.9], [-8.1, -0.8], [-5.1]]")
     assert outcome_of(one, [reply], way()).chosen == frozenset({2})
     assert outcome_of(one, [reply], way(by="options")).chosen == frozenset({0})
 
@@ -311,21 +318,51 @@ def test_several_right_options_are_asked_about_one_by_one() -> None:
     asks = asks_of(one, way(), identity=lambda _: "m")
     assert [ask.continuations for ask in asks] == [(" Yes", " No")] * 3
     texts = ("[[-1.0], [-2.0]]", "[[-3.0], [-2.0]]", "[[-0.5], [-2.0]]")
-    replies = [
-        Reply(
-            ask_id=ask.id,
-            model="m",
-            text=text,
-            finish_reason="stop",
-            tokens_in=1,
-            tokens_out=0,
-            seconds=0,
-        )
-        for ask, text in zip(asks, texts, strict=True)
-    ]
+    replies = [replied(ask, text) for ask, text in zip(asks, texts, strict=True)]
     assert outcome_of(one, replies, way()).chosen == frozenset({0, 2})
     nothing = [replies[1]] * 3
     assert outcome_of(one, nothing, way()).undecided == "none of them"
+
+
+@pytest.mark.parametrize(
+    ("polarity", "type_", "chosen"),
+    [
+        ("select", "single", {0}),
+        ("eliminate", "single", {1}),
+        ("select", "multiple", {0, 2}),
+        ("eliminate", "multiple", {1}),
+    ],
+)
+def test_an_option_is_chosen_by_how_far_its_statement_is_believed(
+    polarity: str, type_: str, chosen: set[int]
+) -> None:
+    names = {"asset": "pump", "subject": "unbalance"}
+    stem, other, *_ = WORDING.render("failure-mode-to-sensors", polarity, type_, names)  # type: ignore[arg-type]
+    put = way(by="statements")
+    one = question(polarity=polarity, type=type_, stem=stem, paraphrases=(other,))
+    asks = asks_of(one, put, identity=lambda _: "m")
+    assert [ask.continuations for ask in asks] == [(" True", " False")] * 3
+    assert [ask.messages[0].content for ask in asks] == [
+        f'On the pump, the sensor or parameter "{option}" is relevant to detecting the failure mode "unbalance".\n'
+        for option in one.options
+    ]
+    texts = ("[[-0.1], [-2.0]]", "[[-3.0], [-0.5]]", "[[-0.6], [-0.7]]")
+    replies = [replied(ask, text) for ask, text in zip(asks, texts, strict=True)]
+    assert outcome_of(one, replies, put).chosen == frozenset(chosen)
+    (first, *_) = asks_of(replace(one, stem=other), put, identity=lambda _: "m")
+    assert first.messages[0].content.startswith("Equipment: pump. Failure mode: unbalance.")
+
+
+def test_a_statement_is_put_as_it_stands_and_a_solved_one_with_its_verdict() -> None:
+    said = 'On the pump, "vibration" is not relevant to "unbalance".'
+    one = question(
+        type="true-false", polarity="eliminate", stem=said, paraphrases=(), options=("True", "False"),
+        correct=(False, True), option_ids=("true", "false"), spares=(),
+    )  # fmt: skip
+    put = way(by="statements", examples=(one,))
+    (ask,) = asks_of(one, put, identity=lambda _: "m")
+    assert [message.content for message in ask.messages] == [f"{said}\n", "Answer: False", f"{said}\n", "Answer:"]  # fmt: skip
+    assert outcome_of(one, [replied(ask, "[[-3.0], [-0.5]]")], put).chosen == frozenset({1})
 
 
 def test_what_failed_is_an_error_and_not_undecided() -> None:
@@ -466,4 +503,4 @@ def test_as_many_asks_are_planned_as_are_put() -> None:
             for _, one in (variants(plain) if robust else [(PLAIN, plain)])
             for ask in asks_of(one, way(mode), identity=lambda _: "m")
         ]
-        assert planned_asks(some, mode, robust=robust) == len(put)  # type: ignore[arg-type]
+        assert planned_asks(some, way(mode), robust=robust) == len(set(put))

@@ -29,6 +29,8 @@ def question(
         family=asset,
         discipline="Rotating" if asset in ("pump", "fan") else "Other",
         language="en",
+        asset_name="",
+        subject="",
         stem="?",
         paraphrases=(),
         options=tuple("abcdefgh"[: len(correct)]),

@@ -9,9 +9,9 @@ import pytest
 from kgkit.errors import ContentError, UsageError
 from kgkit.evaluation.asks import By, Way, asks_of
 from kgkit.finetune.asked import question_rows, training_questions
-from kgkit.finetune.lists import list_rows
+from kgkit.finetune.cells import list_rows, statement_rows
 from kgkit.finetune.parts import Source, rows_of
-from kgkit.finetune.recipe import FilesPart, GeneralPart, ListsPart, QuestionsPart
+from kgkit.finetune.recipe import FilesPart, GeneralPart, ListsPart, QuestionsPart, StatementsPart
 from kgkit.finetune.rows import Row
 from kgkit.questions.facts import facts
 from kgkit.questions.wording import read_wording
@@ -29,6 +29,11 @@ def questions(answer: str = "letters", wordings: int = 1, rows: int = 60) -> Que
 def lists(**said: object) -> ListsPart:
     part = {"source": "lists", "benchmark": "fmsr", "polarities": ["select", "eliminate"], "wordings": 1, "unnamed": 0.0, "share": None}  # fmt: skip
     return ListsPart.model_validate({**part, **said})
+
+
+def stated(**said: object) -> StatementsPart:
+    part = {"source": "statements", "benchmark": "fmsr", "wordings": 1, "unnamed": 0.0, "share": None}  # fmt: skip
+    return StatementsPart.model_validate({**part, **said})
 
 
 def asked(row: Row) -> str:
@@ -54,6 +59,47 @@ def test_a_question_is_learned_as_it_is_asked(
         assert row.asset == question.asset
         assert row.matrix
     assert {derivation.split.side(row.asset) for row in rows} == {"train"}
+
+
+def test_every_cell_is_a_statement_put_as_the_evaluation_puts_it(
+    starter: Path, open_workspace: Open
+) -> None:
+    derivation = open_workspace(starter)
+    rows = list(statement_rows(stated(), derivation.graph, derivation.split, seed=0))
+    learned = {asked(row): row.completion[0]["content"] for row in rows}
+    put = training_questions(questions(rows=300), derivation.graph, derivation.split)
+    way = Way(mode="logprob", by="statements", examples=(), wording=read_wording("en"))
+    told = 0
+    for question in put:
+        for option, ask in enumerate(asks_of(question, way, identity=lambda _: "m")):
+            user, opened = ask.messages
+            holds = question.correct[option] == (question.polarity == "select")
+            if user.content in learned:  # none names a held-out asset
+                assert learned[user.content] == opened.content + ask.continuations[not holds]
+                told += 1
+    assert told > 900
+    cells = [
+        fact
+        for fact in facts(derivation.graph, "relevance")
+        if derivation.split.side(fact.asset) == "train"
+        and "compressor" not in f"{fact.left_name} {fact.right_name}"
+    ]
+    of_sensors = [row for row in rows if "On the" in asked(row) and "is relevant to" in asked(row)]
+    assert len({row.id for row in rows}) == len(rows)
+    assert len(of_sensors) == len(rows)
+    assert len(rows) >= 2 * len(cells)
+
+
+def test_statements_leave_the_assets_name_out_as_often_as_said(
+    starter: Path, open_workspace: Open
+) -> None:
+    derivation = open_workspace(starter)
+    part = stated(wordings=4, unnamed=0.3)
+    rows = list(statement_rows(part, derivation.graph, derivation.split, seed=0))
+    unnamed = [row for row in rows if "the machine" in asked(row) or ": machine" in asked(row)]
+    assert 0.25 < len(unnamed) / len(rows) < 0.35
+    assert {derivation.split.side(row.asset) for row in rows} == {"train"}
+    assert rows == list(statement_rows(part, derivation.graph, derivation.split, seed=0))
 
 
 def test_other_wordings_ask_the_same_with_the_options_moved(

@@ -24,6 +24,8 @@ OURS = Question(
     family="mixers",
     discipline="Rotating",
     language="zh",
+    asset_name="搅拌机",
+    subject="轴承损坏",
     stem="搅拌机: which one is not\u2028relevant?",
     paraphrases=("Which one is of no use?", 'Which one says "nothing"?'),
     options=("vibration", "油屑"),
@@ -77,7 +79,7 @@ def test_failure_sensor_iq_is_read_with_asset_polarity_and_several_right_options
     assert one == Question(
         id=one.id, benchmark="all", relation="", direction="", polarity="eliminate", type="single",
         asset="electric-motor", family="", discipline="failure_mode_sensor_analysis", language="en",
-        stem=str(SENSOR_IQ["question"]), paraphrases=(), options=("vibration", "oil debris", "colour"),
+        asset_name="", subject="", stem=str(SENSOR_IQ["question"]), paraphrases=(), options=("vibration", "oil debris", "colour"),
         correct=(False, False, True), facts=(), proof="", option_ids=(), spares=(), sources=(), hard=False,
     )  # fmt: skip
     assert (other.polarity, other.type, other.correct) == ("select", "multiple", (True, True, False))  # fmt: skip
