@@ -272,7 +272,9 @@ class _Run:
 
         folder = self.bench.folder
         kept = kept_results(folder, posed, but=results) if compare else []
-        found = table(posed, [*results, *kept])
+        bases = [one for one in kept if not one.trained_on]
+        tuned = [one for one in kept if one.trained_on]
+        found = table(posed, [*bases, *results, *tuned])
         found.write(folder / posed.name)
         try:
             drawn = draw(found, folder / posed.name)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from kgkit.errors import KgkitError, UsageError
+from kgkit.evaluation.answering import planned_asks
 from kgkit.evaluation.evaluate import Bench, Options, evaluate
 from kgkit.evaluation.intervals import Comparison, compare
 from kgkit.evaluation.models import CARD
@@ -270,7 +271,8 @@ def measure(uri: str, recipe: Recipe, bench: Bench, watcher: Watcher) -> list[tu
         asked.append((rest, Options(robust=False)))
     found = []
     for posed, options in asked:
-        watcher.begins(posed.name, len(posed.questions))
+        asks = planned_asks(posed.questions, options.way(posed), robust=options.robust)
+        watcher.begins(posed.name, asks)
         result = evaluate(uri, posed, bench, options, budget=Budget(), on_event=watcher.event)
         found.append((posed, result))
     return found
