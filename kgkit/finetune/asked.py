@@ -1,31 +1,22 @@
 """Turn the tables of training assets into questions with their answers, put as `kgkit evaluate` puts them."""
 
 import random
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 
 from kgkit.errors import UsageError
 from kgkit.evaluation.asks import By, Way, solved
 from kgkit.evaluation.variants import shifted
-from kgkit.extend.verdict import Said, said
+from kgkit.finetune.reasons import UNEXPLAINED, Told, reason, told_of
 from kgkit.finetune.recipe import QuestionsPart
 from kgkit.finetune.rows import Row, turn
-from kgkit.graph import reading
 from kgkit.graph.store import GraphStore
 from kgkit.questions.benchmark import read_benchmark
 from kgkit.questions.making import make
 from kgkit.questions.wording import read_wording
 from kgkit.records import Question, digest
 from kgkit.splits import Split
-
-_TOLD = "asset_sensor_failure_mode"
-"""Kind of the passages that say why a sensor shows a failure mode, or why not."""
-_SENTENCES = 2
-"""An explanation is so long at most: the first sentences of the passage."""
-_Pair = tuple[str, str, str]
-"""Ids of asset, failure mode and sensor."""
 
 
 def training_questions(part: QuestionsPart, graph: GraphStore, split: Split) -> list[Question]:
@@ -52,11 +43,11 @@ def question_rows(
     questions = training_questions(part, graph, split)
     by: By = "letters" if part.answer == "letters" else "options"
     way = Way(mode="logprob", by=by, examples=(), wording=read_wording(questions[0].language))
-    told = _told(graph) if part.answer == "explained" else {}
+    told = told_of(graph) if part.answer == "explained" else {}
     for question in questions:
         why = _why(question, told)
         if part.answer == "explained" and not why:
-            left_out["no passage explains the answer, or it says the contrary"] += 1
+            left_out[UNEXPLAINED] += 1
             continue
         for number, put in enumerate(_put(question, part.wordings, seed=seed)):
             asked, answered = (message.content for message in solved(put, way))
@@ -82,26 +73,9 @@ def _put(question: Question, times: int, *, seed: int) -> Iterator[Question]:
         yield put
 
 
-def _told(graph: GraphStore) -> dict[_Pair, tuple[Said | None, str]]:
-    """What passages say of pairs: the verdict of their first sentences, and these."""
-    names = {
-        str(row["id"]): str(row["name"])
-        for label in ("Sensor", "FailureMode")
-        for row in graph.query(f"MATCH (n:{label}) RETURN n.id AS id, n.name AS name").dicts()
-    }
-    found: dict[_Pair, tuple[Said | None, str]] = {}
-    for passage in reading.passages(graph, [_TOLD]):
-        about = {"sensor": names[passage.sensor], "failure mode": names[passage.failure_mode]}
-        sentences = re.split(r"(?<=[.!?])\s+", passage.text.strip())[:_SENTENCES]
-        text = " ".join(sentences)
-        found[passage.asset, passage.failure_mode, passage.sensor] = (said(text, about), text)
-    return found
-
-
-def _why(question: Question, told: Mapping[_Pair, tuple[Said | None, str]]) -> str:
+def _why(question: Question, told: Told) -> str:
     """Why the right option is right: what the passage about its pair says, if that is what the key says."""
     if question.type != "single":
         return ""
     mode, sensor = question.facts[question.correct.index(True)]
-    verdict, text = told.get((question.asset, mode, sensor), (None, ""))
-    return text if verdict == ("Yes" if question.polarity == "select" else "No") else ""
+    return reason(told, (question.asset, mode, sensor), holds=question.polarity == "select")

@@ -1,10 +1,12 @@
 """Turn the matrices of training assets into rows: a matrix row as a question whose answer lists all that is right, or each cell as a statement, true or false."""
 
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from kgkit.expand.scope import Assets
+from kgkit.finetune.reasons import UNEXPLAINED, reason, told_of
 from kgkit.finetune.recipe import ListsPart, StatementsPart
 from kgkit.finetune.rows import Row, turn
 from kgkit.graph import reading
@@ -31,11 +33,11 @@ class _Asset:
 
 @dataclass(slots=True, kw_only=True)
 class _Subject:
-    """What one question is about, and what holds of it and what does not, by name."""
+    """What one question is about, and what holds of it and what does not: name -> ids of the fact."""
 
     name: str
-    holds: list[str] = field(default_factory=list)
-    not_: list[str] = field(default_factory=list)
+    holds: dict[str, tuple[str, str]] = field(default_factory=dict)
+    not_: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
 def list_rows(part: ListsPart, graph: GraphStore, split: Split, *, seed: int) -> Iterator[Row]:
@@ -53,7 +55,7 @@ def list_rows(part: ListsPart, graph: GraphStore, split: Split, *, seed: int) ->
                 continue
             key = f"{seed}/{asset.id}/{direction}/{subject.name}/{polarity}"
             asked_of = (direction, polarity)
-            put = _put(part, wording, asked_of, (asset.name, subject.name), right, key)
+            put = _put(part, wording, asked_of, (asset.name, subject.name), list(right), key)
             for number, (asked, answered) in enumerate(put):
                 yield Row(
                     id=digest([asset.id, direction, subject.name, polarity, number]),
@@ -66,16 +68,28 @@ def list_rows(part: ListsPart, graph: GraphStore, split: Split, *, seed: int) ->
 
 
 def statement_rows(
-    part: StatementsPart, graph: GraphStore, split: Split, *, seed: int
+    part: StatementsPart,
+    graph: GraphStore,
+    split: Split,
+    *,
+    seed: int,
+    left_out: Counter[str],
 ) -> Iterator[Row]:
-    """One row for each cell of each training asset, direction and wording: a statement, and whether it is true."""
+    """One row for each cell of each training asset, direction and wording: a statement, and whether it is true.
+
+    A cell that is to be explained and has no explanation is counted in `left_out`.
+    """
+    told = told_of(graph) if part.explained else {}
     wording = read_wording(read_benchmark(part.benchmark).language)
     for direction, asset, subject in _subjects(part.benchmark, graph, split):
-        verdicts = {
-            **dict.fromkeys(subject.holds, wording.true),
-            **dict.fromkeys(subject.not_, wording.false),
-        }
-        for option, verdict in sorted(verdicts.items()):
+        cells = [(one, True) for one in subject.holds] + [(one, False) for one in subject.not_]
+        for option, holds in sorted(cells):
+            cell = (subject.holds if holds else subject.not_)[option]
+            why = reason(told, (asset.id, *cell), holds=holds)
+            if part.explained and not why:
+                left_out[UNEXPLAINED] += 1
+                continue
+            verdict = f"{wording.answer} {wording.true if holds else wording.false}"
             key = f"{seed}/{asset.id}/{direction}/{subject.name}/{option}"
             rng = random.Random(key)  # noqa: S311 - a draw, no secret
             for number in range(part.wordings):
@@ -83,12 +97,13 @@ def statement_rows(
                 said = {"asset": named, "subject": subject.name, "option": option}
                 stems = wording.render(direction, "select", "true-false", said)
                 yield Row(
-                    id=digest([asset.id, direction, subject.name, option, number]),
+                    id=digest([asset.id, direction, subject.name, option, number, part.explained]),
                     part=f"statements {part.benchmark}",
                     asset=asset.id,
                     matrix=RELATION_OF[direction] == "relevance",
+                    why=why,
                     prompt=turn("user", f"{stems[number % len(stems)]}\n"),
-                    completion=turn("assistant", f"{wording.answer} {verdict}"),
+                    completion=turn("assistant", f"{verdict}\n{why}" if why else verdict),
                 )
 
 
@@ -117,7 +132,7 @@ def _grouped(known: Sequence[Fact], direction: Direction) -> Iterator[tuple[str,
         left, right = (fact.left, fact.left_name), (fact.right, fact.right_name)
         (id_, name), (_, option) = (right, left) if direction in SUBJECT_IS_RIGHT else (left, right)
         subject = found.setdefault((fact.asset, id_), _Subject(name=name))
-        (subject.holds if fact.holds else subject.not_).append(option)
+        (subject.holds if fact.holds else subject.not_)[option] = (fact.left, fact.right)
     for (asset, _), subject in found.items():
         yield asset, subject
 

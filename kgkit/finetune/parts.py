@@ -57,7 +57,8 @@ def rows_of(part: Part, source: Source) -> Iterator[Row]:
     if isinstance(part, ListsPart):
         return list_rows(part, source.graph, source.split, seed=source.seed)
     if isinstance(part, StatementsPart):
-        return statement_rows(part, source.graph, source.split, seed=source.seed)
+        left_out = source.left_out.setdefault(part_name(part), Counter())
+        return statement_rows(part, source.graph, source.split, seed=source.seed, left_out=left_out)
     if isinstance(part, CorpusPart):
         return _corpus(part, source)
     if isinstance(part, FilesPart):

@@ -75,6 +75,8 @@ class StatementsPart(_Part):
     """Each cell so often in each direction, each time in other words. 1: the plain one."""
     unnamed: float = Field(ge=0, lt=1)
     """Share of the rows that do not name their asset: what holds of it is learned as what holds of machines."""
+    explained: bool
+    """With the reason after the verdict, from the knowledge passage about the cell; cells without one are left out."""
 
 
 class FilesPart(_Part):

@@ -32,7 +32,7 @@ def lists(**said: object) -> ListsPart:
 
 
 def stated(**said: object) -> StatementsPart:
-    part = {"source": "statements", "benchmark": "fmsr", "wordings": 1, "unnamed": 0.0, "share": None}  # fmt: skip
+    part = {"source": "statements", "benchmark": "fmsr", "wordings": 1, "unnamed": 0.0, "explained": False, "share": None}  # fmt: skip
     return StatementsPart.model_validate({**part, **said})
 
 
@@ -65,7 +65,9 @@ def test_every_cell_is_a_statement_put_as_the_evaluation_puts_it(
     starter: Path, open_workspace: Open
 ) -> None:
     derivation = open_workspace(starter)
-    rows = list(statement_rows(stated(), derivation.graph, derivation.split, seed=0))
+    rows = list(
+        statement_rows(stated(), derivation.graph, derivation.split, seed=0, left_out=Counter())
+    )
     learned = {asked(row): row.completion[0]["content"] for row in rows}
     put = training_questions(questions(rows=300), derivation.graph, derivation.split)
     way = Way(mode="logprob", by="statements", examples=(), wording=read_wording("en"))
@@ -95,11 +97,15 @@ def test_statements_leave_the_assets_name_out_as_often_as_said(
 ) -> None:
     derivation = open_workspace(starter)
     part = stated(wordings=4, unnamed=0.3)
-    rows = list(statement_rows(part, derivation.graph, derivation.split, seed=0))
+    rows = list(
+        statement_rows(part, derivation.graph, derivation.split, seed=0, left_out=Counter())
+    )
     unnamed = [row for row in rows if "the machine" in asked(row) or ": machine" in asked(row)]
     assert 0.25 < len(unnamed) / len(rows) < 0.35
     assert {derivation.split.side(row.asset) for row in rows} == {"train"}
-    assert rows == list(statement_rows(part, derivation.graph, derivation.split, seed=0))
+    assert rows == list(
+        statement_rows(part, derivation.graph, derivation.split, seed=0, left_out=Counter())
+    )
 
 
 def test_other_wordings_ask_the_same_with_the_options_moved(
@@ -179,6 +185,26 @@ def test_an_explanation_says_what_the_key_says(starter: Path, open_workspace: Op
     assert left_out.total() + len(rows) == len(
         training_questions(part, derivation.graph, derivation.split)
     )
+
+
+def test_an_explained_statement_says_what_its_verdict_says(
+    starter: Path, open_workspace: Open
+) -> None:
+    kgkit("expand", "--asset", "pump", "--describe-no", workspace=starter)
+    derivation = open_workspace(starter)
+    graph, split, left_out = derivation.graph, derivation.split, Counter[str]()
+    rows = list(statement_rows(stated(explained=True), graph, split, seed=0, left_out=left_out))
+    plain = list(statement_rows(stated(), graph, split, seed=0, left_out=Counter()))
+    assert {row.asset for row in rows} == PUMPS
+    verdicts = {asked(row): row.completion[0]["content"] for row in plain}
+    found = Counter[str]()
+    for row in rows:
+        verdict, why = row.completion[0]["content"].split("\n", 1)
+        assert why == row.why
+        assert verdict == verdicts[asked(row)]
+        found[verdict] += 1
+    assert set(found) == {"Answer: True", "Answer: False"}
+    assert left_out.total() + len(rows) == len(plain)
 
 
 def source(starter: Path, open_workspace: Open, folder: Path) -> Source:
