@@ -189,8 +189,12 @@ class Recipe(BaseModel):
     """Whether the general questions are asked before and after as well."""
 
     @model_validator(mode="after")
-    def _measurable(self) -> Self:
-        """Raises ValueError where rows are packed that are to be measured one by one."""
+    def _sound(self) -> Self:
+        """Raises ValueError for two stages of one name, and where rows are packed that are to be measured one by one."""
+        named = [stage.name for stage in self.stages]
+        twice = next((name for name in named if named.count(name) > 1), "")
+        if twice:
+            raise ValueError(f"two stages are called {twice}: call one something else")
         packed = next((stage.name for stage in self.stages if stage.packing), "")
         if self.gradients and packed:
             raise ValueError(

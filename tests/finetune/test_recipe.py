@@ -6,10 +6,10 @@ import pytest
 import yaml
 
 from kgkit.errors import ContentError, UsageError
-from kgkit.finetune.recipe import as_yaml, find, is_study, names, read_recipe, settings
+from kgkit.finetune.recipe import as_yaml, find, kind_of, names, read_recipe, settings
 
 
-@pytest.mark.parametrize("name", [name for name in names() if not is_study(find(name))])
+@pytest.mark.parametrize("name", [name for name in names() if kind_of(find(name)) == "recipe"])
 def test_every_bundled_recipe_reads_and_writes_back_as_itself(name: str, tmp_path: Path) -> None:
     recipe = read_recipe(find(name))
     copy = tmp_path / "copy.yaml"
@@ -57,6 +57,12 @@ def test_a_change_is_taken_or_refused_by_name() -> None:
         read_recipe(find("small-sft"), {"lora.rank": 0})
     with pytest.raises(UsageError, match="say NAME=VALUE"):
         settings(["lora.rank"])
+
+
+def test_two_stages_of_one_name_are_refused() -> None:
+    stage = read_recipe(find("small-sft")).stages[0].model_dump()
+    with pytest.raises(ContentError, match="two stages are called answers"):
+        read_recipe(find("small-sft"), {"stages": [stage, stage]})
 
 
 def test_a_recipe_that_is_not_there_is_named_with_a_near_one() -> None:
