@@ -37,6 +37,7 @@ LISTED = 1_000
 class PlannedStage:
     """What a stage would ask now: how many asks, how many of them are in the ledger; of the others tokens at most.
 
+    `cached` counts asks, too, that are the same as an earlier one of the plan: assets that share a term share its description.
     `left_out`: asks that would name a held-out asset. `to_come`: asks more, at most, that rest on replies still to come;
     the tokens hold these too. `to_send`: the first LISTED of those that are not in the ledger. `to_withdraw`: what stands
     in the graph and a whole run would take away, with what was made from it.
@@ -89,6 +90,7 @@ def plan_expansion(
             for stage in stages_of(scope, teacher, assets)
         ),
         withdrawn.standing(derivation.graph),
+        set(),
     )
 
 
@@ -106,11 +108,13 @@ def plan_extension(
     """
     planned: dict[str, PlannedStage] = {}
     stood = withdrawn.standing(derivation.graph)
+    to_send: set[str] = set()
     for scope in scopes:
         some = _planned(
             derivation,
             (stage_of(kind, scope, teacher, options) for kind in options.ordered()),
             stood,
+            to_send,
         )
         for kind in options.ordered():
             some[kind].add(_to_come(derivation, kind, scope, teacher, options))
@@ -145,18 +149,20 @@ def _rejected(derivation: Derivation, stage: Stage, scope: Scope) -> set[str | N
 
 
 def _planned(
-    derivation: Derivation, stages: Iterable[Stage], stood: Mapping[str, Said]
+    derivation: Derivation, stages: Iterable[Stage], stood: Mapping[str, Said], to_send: set[str]
 ) -> dict[str, PlannedStage]:
+    """The stages' plans. `to_send` holds what earlier stages send and is added to."""
     budget = Budget()
     planned: dict[str, PlannedStage] = {}
     for stage in stages:
         asks, left_out = open_asks(stage, derivation.graph)
         held = derivation.ledger.known(ask.id for ask in asks)
-        missing = [ask for ask in asks if ask.id not in held]
+        missing = [ask for ask in asks if ask.id not in held and ask.id not in to_send]
+        to_send.update(ask.id for ask in missing)
         most = [budget.expected(ask) for ask in missing]
         one = PlannedStage(
             asks=len(asks),
-            cached=len(held),
+            cached=len(asks) - len(missing),
             left_out=left_out,
             tokens_in=sum(tokens.tokens_in for tokens in most),
             tokens_out=sum(tokens.tokens_out for tokens in most),

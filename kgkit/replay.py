@@ -11,7 +11,8 @@ from typing import Any, cast
 from kgkit.expand.facts import reference_facts
 from kgkit.expand.run import expand, withdraw
 from kgkit.expand.scope import Assets, FedBack, Options, Scope, part_scope
-from kgkit.extend.options import KINDS, ExtendOptions, Kind
+from kgkit.extend.descriptions import KIND as DESCRIPTION
+from kgkit.extend.options import DESCRIPTIONS, EVERY_KIND, ExtendOptions, Kind
 from kgkit.extend.resolve import settle_entities
 from kgkit.extend.run import extend
 from kgkit.graph import reading, written
@@ -74,12 +75,13 @@ def record_scope(ledger: Ledger, scope: Scope, profile: Profile) -> bool:
 def record_extension(
     ledger: Ledger, scope: Scope, kind: Kind, options: ExtendOptions, profile: Profile
 ) -> bool:
-    """Note that the documents of `scope`'s asset were extended by `kind`; whether that is new. The last one counts."""
+    """Note that `scope`'s asset was extended by `kind`; whether that is new. The last one counts."""
     value = {
         "asset": scope.asset,
         "kind": kind,
         "options": {"pairs_per_document": options.pairs_per_document},
         "profile": _kept(profile, scope.asset),
+        **({"held_out": True} if scope.held_out else {}),
     }
     return _record(ledger, f"{_EXTENSION}{scope.asset}/{kind}", value)
 
@@ -187,19 +189,23 @@ async def extensions(
     for value in ledger.meta_items(_EXTENSION).values():
         recorded = cast("dict[str, Any]", value)
         asset, kind = recorded["asset"], recorded["kind"]
-        if (of is None or asset in of) and asset in assets.rows and assets.is_open(asset):
+        if of is None or asset in of:
             by_asset.setdefault(asset, {})[kind] = recorded
     profiles: dict[str, Profile] = {}
     missing = 0
     for asset, kinds in sorted(by_asset.items()):
-        for kind in KINDS:
+        for kind in EVERY_KIND:
             if kind not in kinds or (asset, kind) in but:
+                continue
+            scope = _extension_scope(kinds[kind], assets)
+            if scope is None:
+                _withdraw_descriptions(asset, kind, graph=graph, ledger=ledger)
                 continue
             kept = kinds[kind]["profile"]
             if digest(kept) not in profiles:
                 profiles[digest(kept)] = _recorded_profile(kept, graph, assets)
             extension = await extend(
-                [assets.scope(asset, Options())],
+                [scope],
                 options=ExtendOptions(kinds=(kind,), **kinds[kind]["options"]),
                 graph=graph,
                 profile=profiles[digest(kept)],
@@ -209,6 +215,24 @@ async def extensions(
             )
             missing += _pending(extension.stages.values())
     return missing
+
+
+def _extension_scope(recorded: dict[str, Any], assets: Assets) -> Scope | None:
+    """The scope of a kind as it is today; None if its asset is gone, or held out and not described as such."""
+    asset = recorded["asset"]
+    if asset not in assets.rows:
+        return None
+    if assets.is_open(asset):
+        return assets.scope(asset, Options())
+    held_out = recorded.get("held_out", False) and assets.is_held_out(asset)
+    return assets.held_out_scope(asset) if held_out else None
+
+
+def _withdraw_descriptions(asset: str, kind: Kind, *, graph: GraphStore, ledger: Ledger) -> None:
+    """Take descriptions away; all else that was made of an asset goes with its scopes of Phase I, which these may not have."""
+    if kind == DESCRIPTIONS:
+        graph.delete(nodes=written.derived_passages(graph, asset, [DESCRIPTION]))
+        ledger.replace_outcomes(kind, asset, [])
 
 
 def _pending(counts: Iterable[StageCounts]) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from kgkit.corpora.cells import Link, address, cells
 from kgkit.derive import Derivation
+from kgkit.extend.options import DESCRIPTIONS
 from kgkit.graph.check import chunks
 from kgkit.graph.store import GraphStore
 from kgkit.schemas import graph_spec
@@ -17,7 +18,8 @@ from kgkit.teacher.ledger_rows import AskOutcome
 from kgkit.what_if import Gone, gone_without
 from kgkit.withdrawn import is_edge
 
-PHASE_1 = ("discover", "link", "describe")
+OF_TABLES = ("discover", "link", "describe", DESCRIPTIONS)
+"""The stages whose asks are about what tables state; those of the others are about a passage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +33,7 @@ class About:
     stage: str | None = None
 
     def holds(self, outcome: AskOutcome) -> bool:
-        """Whether an ask of Phase I is about it; of a sensor of an asset itself, not of a part of the asset."""
+        """Whether an ask that rests on tables is about it; of a sensor of an asset itself, not of a part of the asset."""
         said = outcome.subject
         part = said.parent is None if self.asset and self.sensor else True
         return part and all(
@@ -181,7 +183,7 @@ def _teacher_edges(abouts: Iterable[About], gone: Gone, graph: GraphStore) -> li
 
 
 def _asks(abouts: list[About], passages: set[str], gone: Gone, ledger: Ledger) -> Iterator[Link]:
-    """The asks of Phase I about any of it, those of Phase II about any of the passages, and what would go; with their ends."""
+    """The asks about any of it, those about any of the passages, and what would go; with their ends."""
     assets = {about.asset for about in abouts}
     outcomes = (
         ledger.outcomes()
@@ -190,8 +192,8 @@ def _asks(abouts: list[About], passages: set[str], gone: Gone, ledger: Ledger) -
     )
     found = {one.id: one for one in gone.asks}
     for one in outcomes:
-        of_phase_1 = one.stage in PHASE_1 and any(about.holds(one) for about in abouts)
-        if of_phase_1 or one.subject.parent in passages:
+        of_tables = one.stage in OF_TABLES and any(about.holds(one) for about in abouts)
+        if of_tables or one.subject.parent in passages:
             found[one.id] = one
     for id_, one in sorted(found.items()):
         outcome = f"{one.status} {one.reason}".strip()

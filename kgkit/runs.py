@@ -15,7 +15,7 @@ from kgkit.expand.facts import reference_facts
 from kgkit.expand.run import expand
 from kgkit.expand.scope import Options, Scope
 from kgkit.extend.feed_back import find
-from kgkit.extend.options import KINDS, ExtendOptions, Kind
+from kgkit.extend.options import EVERY_KIND, ExtendOptions, Kind
 from kgkit.extend.resolve import settle_entities
 from kgkit.extend.run import extend
 from kgkit.graph import reading
@@ -90,20 +90,32 @@ def teacher_for(derivation: Derivation, *, uri: str, model: str, settings: Setti
 
 
 def scopes_for(
-    derivation: Derivation, names: Iterable[str], options: Options, *, all_assets: bool
+    derivation: Derivation,
+    names: Iterable[str],
+    options: Options,
+    *,
+    all_assets: bool,
+    held_out: bool = False,
 ) -> dict[str, Scope]:
     """The scopes of the assets that were named, by what was typed; with `all_assets` every asset that is open.
 
-    Raises UsageError for an unknown or held-out asset, or if nothing or both is asked for.
+    And with `held_out` those that are held out. Raises UsageError for an unknown or (without `held_out`) held-out asset, or
+    if nothing or both is asked for.
     """
     assets, typed = derivation.assets(), list(names)
     if bool(typed) == all_assets:
         raise UsageError("name assets, as in --asset pump, or take them --all; one of the two")
+
+    def scope_of(id_: str) -> Scope:
+        described = held_out and assets.is_held_out(id_)
+        return assets.held_out_scope(id_) if described else assets.scope(id_, options)
+
     if all_assets:
-        return {id_: assets.scope(id_, options) for id_ in assets.rows if assets.is_open(id_)}
+        ids = (id_ for id_ in assets.rows if assets.is_open(id_) or assets.is_held_out(id_))
+        return {id_: scope_of(id_) for id_ in ids if held_out or assets.is_open(id_)}
     found: dict[str, Scope] = {}
     for name in typed:
-        scope = assets.scope(assets.find(name).id, options)
+        scope = scope_of(assets.find(name).id)
         if scope.asset not in {other.asset for other in found.values()}:
             found[name] = scope
     return found
@@ -177,7 +189,7 @@ def extend_assets(
             cut_short=extension.cut_short,
             on_nothing={
                 kind: sorted(extension.on_nothing[kind])
-                for kind in KINDS
+                for kind in EVERY_KIND
                 if kind in extension.on_nothing
             },
         )
@@ -332,7 +344,7 @@ class _Hooks:
             withdrawn.forget(ledger, scope.asset, stage.name)
         if stage.name == "discover":
             self._grow(replay.record_scope(ledger, scope, self.teacher))
-        elif stage.name in KINDS:
+        elif stage.name in EVERY_KIND:
             self._grow(
                 replay.record_extension(ledger, scope, stage.name, self.options, self.teacher)
             )

@@ -32,6 +32,7 @@ _STAGE_OF = {
     "entity_summary": "entities",
     "entity_role": "entity-centric",
     "entity_interaction": "interaction-centric",
+    "description": "descriptions",
 }
 
 

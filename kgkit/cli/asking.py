@@ -83,8 +83,9 @@ def open_job(
     *,
     all_assets: bool,
     model: str | None,
+    held_out: bool = False,
 ) -> "Iterator[Job]":
-    """The workspace brought up to date, the scopes and the teacher that the options name."""
+    """The workspace brought up to date, the scopes (of held-out assets too if `held_out`) and the teacher."""
     from kgkit import derive, runs
     from kgkit.settings import read_settings
 
@@ -92,7 +93,9 @@ def open_job(
         settings = read_settings()
         choices = choices_in_force(options, derivation.workspace, settings, model=model)
         say_changes(options, derive.bring_up_to_date(derivation))
-        scopes = runs.scopes_for(derivation, assets or [], wanted, all_assets=all_assets)
+        scopes = runs.scopes_for(
+            derivation, assets or [], wanted, all_assets=all_assets, held_out=held_out
+        )
         for typed, scope in scopes.items():
             if typed != scope.asset:
                 hint(options, f"{typed}: took {scope.asset}")

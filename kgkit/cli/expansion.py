@@ -42,13 +42,20 @@ Kinds = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[KIND]...",
-        help="rephrase, qa, raft, entities, entity-centric, interaction-centric or all.",
+        help="rephrase, qa, raft, entities, entity-centric, interaction-centric or all of these; descriptions.",
     ),
 ]
 Pairs = Annotated[
     str,
     typer.Option(
         "--pairs-per-document", help="Pairs of entities that interaction-centric explains, or all."
+    ),
+]
+DescribeHeldOut = Annotated[
+    bool,
+    typer.Option(
+        "--describe-held-out",
+        help="descriptions alone: of held-out assets too. An embedder tested with them was told of these assets.",
     ),
 ]
 
@@ -72,6 +79,7 @@ def plan(
     samples: Samples = 1,
     describe_no: DescribeNo = False,
     pairs_per_document: Pairs = "10",
+    describe_held_out: DescribeHeldOut = False,
     model: Model = None,
     price_in: PriceIn = None,
     price_out: PriceOut = None,
@@ -86,9 +94,13 @@ def plan(
     options = options_of(context)
     if phase == "expand" and kind:
         raise UsageError(f"plan expand takes no kind ({kind[0]}); kinds belong to `plan extend`")
-    extending = _extend_options(kind or ["all"], pairs_per_document)
+    extending = _extend_options(
+        kind or ["all"], pairs_per_document, describe_held_out=describe_held_out
+    )
     wanted = Options(samples=samples, depth=depth, describe_no=describe_no)
-    with open_job(options, asset, wanted, all_assets=all_assets, model=model) as job:
+    with open_job(
+        options, asset, wanted, all_assets=all_assets, model=model, held_out=describe_held_out
+    ) as job:
         planned = _planned(job, extending if phase == "extend" else None)
         print_plan(options, job, planned, price_in=price_in, price_out=price_out)
 
@@ -101,17 +113,23 @@ def _planned(job: Job, extending: "ExtendOptions | None") -> "dict[str, PlannedS
     return plans.plan_extension(job.derivation, job.scopes, options=extending, teacher=job.teacher)
 
 
-def _extend_options(kinds: list[str], pairs: str) -> "ExtendOptions":
+def _extend_options(kinds: list[str], pairs: str, *, describe_held_out: bool) -> "ExtendOptions":
     from kgkit.errors import UsageError
-    from kgkit.extend.options import KINDS, ExtendOptions
+    from kgkit.extend.options import DESCRIPTIONS, EVERY_KIND, KINDS, ExtendOptions
 
     for kind in kinds:
-        if kind not in (*KINDS, "all"):
-            raise UsageError(f"there is no kind {kind}; choose from {', '.join(KINDS)} or all")
+        if kind not in (*EVERY_KIND, "all"):
+            raise UsageError(f"there is no kind {kind}; choose from {', '.join(EVERY_KIND)} or all")
+    if describe_held_out and set(kinds) != {DESCRIPTIONS}:
+        raise UsageError(
+            f"--describe-held-out is for {DESCRIPTIONS} alone: nothing else may be made of held-out assets"
+        )
     if pairs != "all" and not (pairs.isdecimal() and int(pairs) > 0):
         raise UsageError(f"--pairs-per-document {pairs}: give a number from 1 on, or all")
     return ExtendOptions(
-        kinds=KINDS if "all" in kinds else tuple(kind for kind in KINDS if kind in kinds),
+        kinds=tuple(
+            kind for kind in EVERY_KIND if kind in kinds or ("all" in kinds and kind in KINDS)
+        ),
         pairs_per_document=None if pairs == "all" else int(pairs),
     )
 
@@ -191,6 +209,7 @@ def extend(
             help="Then expand: up to so many new sensors, failure modes and other equipment that the documents name.",
         ),
     ] = 0,
+    describe_held_out: DescribeHeldOut = False,
     model: Model = None,
     max_calls: MaxCalls = None,
     max_tokens: MaxTokens = None,
@@ -202,7 +221,9 @@ def extend(
 ) -> None:
     """Phase II: rephrase the knowledge documents, ask about them, extract entities and explain these.
 
-    Example: kgkit extend rephrase qa --asset pump --max-calls 500
+    `descriptions`, for an embedder's queries, is not in `all`.
+
+    Example: kgkit extend rephrase qa --asset pump --max-calls 500; kgkit extend descriptions --all
     """
     from kgkit import plans, runs
     from kgkit.errors import UsageError
@@ -213,7 +234,7 @@ def extend(
     options = options_of(context)
     if not kind:
         raise UsageError("say which kinds: kgkit extend rephrase qa --asset pump, or extend all")
-    extending = _extend_options(kind, pairs_per_document)
+    extending = _extend_options(kind, pairs_per_document, describe_held_out=describe_held_out)
     budget = Budget(
         max_calls=max_calls,
         max_tokens=max_tokens,
@@ -222,7 +243,9 @@ def extend(
         price_out=price_out,
     )
     fed: _FedBack | None = None
-    with open_job(options, asset, Options(), all_assets=all_assets, model=model) as job:
+    with open_job(
+        options, asset, Options(), all_assets=all_assets, model=model, held_out=describe_held_out
+    ) as job:
         if preview:
             stages = [
                 stage_of(one, scope, job.teacher, extending)

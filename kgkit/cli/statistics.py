@@ -41,6 +41,7 @@ def stats(
     Example: kgkit stats --tokenizer models/llama-3.1-8b --out figures
     """
     from kgkit.corpora import figures, terms
+    from kgkit.corpora.kinds import MADE_OF
     from kgkit.corpora.published import alia_corpora
     from kgkit.corpora.statistics import measure
     from kgkit.corpora.tokens import open_tokens
@@ -50,7 +51,7 @@ def stats(
     tokens = open_tokens(tokenizer)
     with reading(options) as derivation:
         found = measure(
-            watched(options, passages(derivation.graph), "passages read"),
+            watched(options, passages(derivation.graph, MADE_OF), "passages read"),
             tokens=tokens,
             split=derivation.split,
             stages=derivation.ledger.counts(),

@@ -6,7 +6,9 @@ from typing import Any, cast
 import yaml
 
 from kgkit import __version__
+from kgkit.corpora.kinds import MADE_OF
 from kgkit.corpora.row import Corpus
+from kgkit.extend.options import DESCRIPTIONS
 from kgkit.graph.store import GraphStore
 from kgkit.splits import Split
 from kgkit.teacher.ledger import Ledger
@@ -81,8 +83,9 @@ def _left_out(manifest: dict[str, object]) -> str:
 
 def _made(graph: GraphStore, ledger: Ledger) -> str:
     rows = graph.query(
-        "MATCH (p:Passage) RETURN p.teacher AS teacher, p.prompt AS prompt, p.prompt_version AS version,"
-        " count(p) AS passages ORDER BY teacher, prompt, version"
+        "MATCH (p:Passage) WHERE p.kind IN $kinds RETURN p.teacher AS teacher, p.prompt AS prompt,"
+        " p.prompt_version AS version, count(p) AS passages ORDER BY teacher, prompt, version",
+        {"kinds": sorted(MADE_OF)},
     ).dicts()
     lines = [
         "## How it was made\n",
@@ -102,6 +105,7 @@ def _made(graph: GraphStore, ledger: Ledger) -> str:
     rejected = [
         (stage, reason, n)
         for stage, reasons in ledger.rejected().items()
+        if stage != DESCRIPTIONS
         for reason, n in reasons.items()
     ]
     if rejected:

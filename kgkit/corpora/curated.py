@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kgkit.corpora.curate import curate
 from kgkit.corpora.curation import CuratedInput, Curation, basis, load, read_spec, save
-from kgkit.corpora.kinds import CORPUS_OF
+from kgkit.corpora.kinds import CORPUS_OF, MADE_OF
 from kgkit.expand.scope import Assets
 from kgkit.graph import reading
 from kgkit.graph.store import GraphStore
@@ -34,7 +34,7 @@ def curation_of(
                 group=CORPUS_OF[passage.kind],
                 text=f"{passage.question}\n{passage.text}" if passage.question else passage.text,
             )
-            for passage in reading.passages(graph)
+            for passage in reading.passages(graph, MADE_OF)
         )
         found = curate(passages, spec=spec, held_out=held_out, stems=stems)
         with contextlib.suppress(PermissionError):  # a reader of somebody else's workspace

@@ -19,5 +19,8 @@ CORPUS_OF: Mapping[str, str] = {
 }
 """Kind of passage -> corpus, in the order in which the corpora are made."""
 
+MADE_OF = frozenset(CORPUS_OF)
+"""The kinds of passage that corpora are made of; descriptions of terms are in none."""
+
 PASSAGE_CORPORA = tuple(dict.fromkeys(CORPUS_OF.values()))
 """The corpora that are made of passages, in that order."""

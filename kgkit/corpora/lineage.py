@@ -7,6 +7,8 @@ from kgkit.corpora import curated
 from kgkit.corpora.cells import Link, cells
 from kgkit.corpora.curation import Verdict
 from kgkit.errors import UsageError
+from kgkit.extend.descriptions import KIND as DESCRIPTION
+from kgkit.extend.options import DESCRIPTIONS
 from kgkit.graph.store import GraphStore
 from kgkit.names import asset_id, failure_mode_id, sensor_id
 from kgkit.schemas import graph_spec
@@ -14,7 +16,7 @@ from kgkit.teacher.ledger import Ledger
 from kgkit.workspace import Workspace
 
 _PASSAGE = (
-    "p.id AS id, p.kind AS kind, p.question AS question, p.text AS text, p.ask AS ask, p.asset AS asset,"
+    "p.id AS id, p.kind AS kind, p.name AS name, p.question AS question, p.text AS text, p.ask AS ask, p.asset AS asset,"
     " p.part AS part, p.sensor AS sensor, p.failure_mode AS mode, p.parents AS parents"
 )
 
@@ -57,6 +59,7 @@ class _Trace:
         chain: list[Link] = []
         subjects: dict[tuple[str, str, str, str], None] = {}
         seen: set[str] = set()
+        ids = list(ids)
         waiting = list(ids)
         while waiting:
             found = self._passage(waiting.pop(0))
@@ -73,7 +76,7 @@ class _Trace:
         chain += self._said_by_entities(seen)
         for subject in subjects:
             chain += self._edges(*subject)
-        return chain
+        return chain + self._names(ids)
 
     def of_ask(self, id_: str) -> list[Link]:
         """An ask with its reply, all passages that came of it, and the edges that it rests on."""
@@ -84,7 +87,11 @@ class _Trace:
             "MATCH (p:Passage) WHERE p.ask = $ask RETURN p.id ORDER BY p.id", {"ask": id_}
         ).rows
         about = ask.subject
-        part = about.parent if about.parent and ask.stage in ("discover", "describe") else ""
+        part = (
+            about.parent
+            if about.parent and ask.stage in ("discover", "describe", DESCRIPTIONS)
+            else ""
+        )
         return [
             *asked(id_, self.ledger),
             *({"what": "passage", "id": passage} for (passage,) in made),
@@ -186,12 +193,27 @@ class _Trace:
 
     def _edges(self, asset: str, part: str, sensor: str, mode: str) -> list[Link]:
         """The edges that a subject rests on, each followed by its ask and its cells."""
+        return self._stated(asset, _wanted(asset, part, sensor, mode))
+
+    def _names(self, ids: Iterable[str]) -> list[Link]:
+        """The edges that give an asset the terms that descriptions among these passages are about, with their cells."""
         chain: list[Link] = []
-        for type_, match, given in _wanted(asset, part, sensor, mode):
+        for found in filter(None, map(self._passage, ids)):
+            asset, part, sensor, mode = _subject(found)
+            if found["kind"] == DESCRIPTION and not (sensor or mode):
+                chain += self._stated(asset, _named(asset, part, str(found["name"])))
+        return chain
+
+    def _stated(
+        self, asset: str, wanted: Iterable[tuple[str, str, Mapping[str, str]]]
+    ) -> list[Link]:
+        """Edges of a type by pattern, each followed by its ask and its cells."""
+        chain: list[Link] = []
+        for type_, match, given in wanted:
             extra = ", r.label AS label, r.reason AS reason" if type_ == "RELEVANT_TO" else ""
             for row in self.graph.query(
                 f"MATCH {match} RETURN a.id AS head, b.id AS tail, r.origin AS origin, r.sources AS sources, r.ask AS ask{extra}",
-                given,
+                dict(given),
             ).dicts():
                 known = {name: row[name] for name in ("origin", "label", "reason") if row.get(name)}
                 link: Link = {"what": f"edge {type_}", "id": f"{row['head']} -> {row['tail']}"}
@@ -220,6 +242,26 @@ def _wanted(
     if mode:
         pattern = "(a:Asset {id: $asset})-[r:EXPERIENCES]->(b:FailureMode {id: $mode})"
         yield "EXPERIENCES", pattern, {"asset": asset, "mode": mode}
+
+
+def _named(asset: str, part: str, name: str) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """Type, pattern and parameters of the edges that name a part, a class, its category, one of its types or an FMEA's item."""
+    if part:
+        for type_, start, end in (
+            ("HAS_SUBUNIT", "Asset", "Subunit"),
+            ("HAS_COMPONENT", "Subunit", "Component"),
+            ("HAS_COMPONENT", "Asset", "Component"),
+        ):
+            yield type_, f"(a:{start})-[r:{type_}]->(b:{end} {{id: $part}})", {"part": part}
+        return
+    given = {"asset": asset, "name": name}
+    pattern = "(a:Category)-[r:HAS_CLASS]->(b:Asset {id: $asset})"
+    own = {**given, "id": asset_id(name)}
+    yield "HAS_CLASS", f"{pattern} WHERE a.name = $name OR b.id = $id", own
+    pattern = "(a:Asset {id: $asset})-[r:HAS_TYPE]->(b:EquipmentType)"
+    yield "HAS_TYPE", f"{pattern} WHERE b.name = $name", given
+    pattern = "(a:Asset {id: $asset})-[r:EXPERIENCES]->(b:FailureMode)"
+    yield "EXPERIENCES", f"{pattern} WHERE $name IN r.components", given
 
 
 def asked(ask_id: str, ledger: Ledger) -> list[Link]:

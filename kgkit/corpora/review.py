@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kgkit.corpora.kinds import MADE_OF
 from kgkit.errors import KgkitError, UsageError
 from kgkit.graph.store import GraphStore
 from kgkit.tables.review import HOW_TO, KEYS, WORDS
@@ -197,7 +198,7 @@ def _sensors(graph: GraphStore) -> Iterator[_Row]:
 
 
 def _passages(graph: GraphStore) -> Iterator[_Row]:
-    """Passages about a relevance that is itself uncertain come first."""
+    """Passages of corpora; those about a relevance that is itself uncertain come first."""
     uncertain = {
         (row["asset"], row["sensor"], row["mode"]): _certainty(row)
         for row in graph.query(
@@ -206,9 +207,10 @@ def _passages(graph: GraphStore) -> Iterator[_Row]:
         ).dicts()
     }
     rows = graph.query(
-        "MATCH (p:Passage) WHERE p.origin = 'teacher' RETURN p.id AS id, p.kind AS kind, p.name AS name,"
-        " p.question AS question, p.text AS text, p.asset AS asset, p.part AS part, p.sensor AS sensor,"
-        " p.failure_mode AS failure_mode, p.teacher AS teacher"
+        "MATCH (p:Passage) WHERE p.origin = 'teacher' AND p.kind IN $kinds RETURN p.id AS id, p.kind AS kind,"
+        " p.name AS name, p.question AS question, p.text AS text, p.asset AS asset, p.part AS part,"
+        " p.sensor AS sensor, p.failure_mode AS failure_mode, p.teacher AS teacher",
+        {"kinds": sorted(MADE_OF)},
     ).dicts()
     rows.sort(
         key=lambda row: (

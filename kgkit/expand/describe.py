@@ -130,4 +130,4 @@ class Describe:
 
     def written(self, graph: GraphStore) -> tuple[list[NodeKey], list[EdgeKey]]:
         """The knowledge documents of this scope."""
-        return written.documents(graph, self.scope.asset, self.scope.part_id), []
+        return written.documents(graph, self.scope.asset, self.scope.part_id, KINDS.values()), []

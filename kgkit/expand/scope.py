@@ -41,6 +41,7 @@ class Scope:
 
     `name` is how prompts call it, `category` as the taxonomy says. The patterns find its own names, names
     of any asset, and names of held-out assets in a text. `fed_back` is what Phase II found for the asset.
+    `held_out`: the asset is held out itself, and may be described for evaluation, no more.
     """
 
     asset: str
@@ -52,6 +53,7 @@ class Scope:
     asset_pattern: re.Pattern[str]
     held_out_pattern: re.Pattern[str]
     fed_back: tuple[FedBack, ...] = ()
+    held_out: bool = False
 
     @property
     def key(self) -> NodeKey:
@@ -90,7 +92,8 @@ class Assets:
         }
         held_out = {name for name in self._names if split.side(name) == "held_out"}
         self._asset_pattern = names_pattern(self._names)
-        self.held_out_pattern = names_pattern(held_out | set(split.held_out_names()))
+        self._held_out_names = held_out | set(split.held_out_names())
+        self.held_out_pattern = names_pattern(self._held_out_names)
 
     def find(self, typed: str) -> reading.Asset:
         """The asset that `typed` means: its id, name, class code or an alias, in any case, singular or plural.
@@ -117,6 +120,17 @@ class Assets:
         row = self.rows[asset]
         return self.split.side(row.name) != "held_out" and row.role == "source"
 
+    def is_held_out(self, asset: str) -> bool:
+        """Whether the split holds the asset with this id out."""
+        return self.split.side(self.rows[asset].name) == "held_out"
+
+    def held_out_scope(self, asset: str) -> Scope:
+        """The scope of a held-out asset, in which assets of its own family may be named and no other held-out one."""
+        family = self.split.family(self.rows[asset].name)
+        others = {name for name in self._held_out_names if self.split.family(name) != family}
+        scope = self._scope(asset, Options())
+        return replace(scope, held_out_pattern=names_pattern(others), held_out=True)
+
     def scope(self, asset: str, options: Options) -> Scope:
         """The scope of the asset with this id. Raises UsageError if it is held out or for evaluation alone."""
         row = self.rows[asset]
@@ -125,6 +139,10 @@ class Assets:
             raise UsageError(
                 f"{row.name} is named by evaluation tables alone; nothing is generated about it"
             )
+        return self._scope(asset, options)
+
+    def _scope(self, asset: str, options: Options) -> Scope:
+        row = self.rows[asset]
         own = {row.name, *row.aliases}
         return Scope(
             asset=asset,

@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["rephrase", "qa", "raft", "entities", "entity-centric", "interaction-centric"]
+Kind = Literal[
+    "rephrase",
+    "qa",
+    "raft",
+    "entities",
+    "entity-centric",
+    "interaction-centric",
+    "descriptions",
+]
 KINDS: tuple[Kind, ...] = (
     "rephrase",
     "qa",
@@ -13,13 +21,16 @@ KINDS: tuple[Kind, ...] = (
     "entity-centric",
     "interaction-centric",
 )
-"""Every kind after those that it builds on."""
+"""The kinds that make corpora, `all` of them, each after those that it builds on."""
+DESCRIPTIONS: Kind = "descriptions"
+EVERY_KIND: tuple[Kind, ...] = (*KINDS, DESCRIPTIONS)
+"""Those, and what is made for embedders and is in no corpus."""
 RESTS_ON: Mapping[Kind, Kind] = {
     "raft": "qa",
     "entity-centric": "entities",
     "interaction-centric": "entities",
 }
-"""What a kind is made of; the others are made of the knowledge documents of Phase I."""
+"""What a kind is made of; descriptions are made of the tables, the others of the knowledge documents of Phase I."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,4 +45,4 @@ class ExtendOptions:
 
     def ordered(self) -> list[Kind]:
         """The kinds, each once and after those that it builds on."""
-        return [kind for kind in KINDS if kind in self.kinds]
+        return [kind for kind in EVERY_KIND if kind in self.kinds]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from kgkit.expand.scope import Scope
 from kgkit.extend import interactions, raft, roles
+from kgkit.extend.descriptions import DescribeTerms
 from kgkit.extend.entities import ExtractEntities
 from kgkit.extend.interactions import ExplainInteractions
 from kgkit.extend.options import ExtendOptions, Kind
@@ -50,6 +51,8 @@ def stage_of(kind: Kind, scope: Scope, profile: Profile, options: ExtendOptions)
             return ExplainRoles(scope, profile)
         case "interaction-centric":
             return ExplainInteractions(scope, profile, pairs=options.pairs_per_document)
+        case "descriptions":
+            return DescribeTerms(scope, profile)
 
 
 TO_COME: Mapping[

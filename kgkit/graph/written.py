@@ -53,13 +53,15 @@ def teacher_relevance(store: GraphStore, asset: str) -> list[EdgeKey]:
     ]
 
 
-def documents(store: GraphStore, asset: str, part: str | None) -> list[NodeKey]:
-    """The knowledge documents about an asset as a whole (`part` None) or about one of its parts."""
+def documents(
+    store: GraphStore, asset: str, part: str | None, kinds: Iterable[str]
+) -> list[NodeKey]:
+    """The passages of these kinds about an asset as a whole (`part` None) or about one of its parts."""
     condition = "p.part IS NULL" if part is None else "p.part = $part"
     return _passages(
         store,
-        f"p.asset = $asset AND {condition} AND p.parents IS NULL",
-        {"asset": asset, **({} if part is None else {"part": part})},
+        f"p.asset = $asset AND {condition} AND p.kind IN $kinds",
+        {"asset": asset, "kinds": sorted(kinds), **({} if part is None else {"part": part})},
     )
 
 

@@ -246,7 +246,7 @@ class Ledger:
         )
         accepted = _grouped(
             self._read(
-                "SELECT stage, '', count(*) FROM outcomes WHERE status = 'accepted' GROUP BY 1"
+                "SELECT stage, '', count(DISTINCT ask_id) FROM outcomes WHERE status = 'accepted' GROUP BY 1"
             )
         )
         rejected = self.rejected()
@@ -268,7 +268,7 @@ class Ledger:
         """Stage -> reason -> how many replies were not accepted for it; no ask and no reply is read."""
         return _grouped(
             self._read(
-                "SELECT stage, reason, count(*) FROM outcomes WHERE status = 'rejected' GROUP BY 1, 2"
+                "SELECT stage, reason, count(DISTINCT ask_id) FROM outcomes WHERE status = 'rejected' GROUP BY 1, 2"
             )
         )
 

@@ -12,6 +12,8 @@ from kgkit.teacher import reference_documents, reference_entities
 from kgkit.teacher.facts import AssetFacts, Facts, first_upper, listed, said, sentences, ticked
 
 NAME = "reference"
+_FEW_WORDS = 12
+"""Of a description, at most: more would be an echo of the prompt."""
 
 
 class ReferenceTeacher:
@@ -52,6 +54,8 @@ class ReferenceTeacher:
         """Nothing to let go of."""
 
     def _text(self, ask: Ask) -> str:
+        if ask.prompt == "describe-term":
+            return _term(ask)
         asset = self._facts.assets.get(ask.subject.asset)
         if asset is None:
             return ""
@@ -127,6 +131,18 @@ class ReferenceTeacher:
             yes = 2 * ticked > len(votes)
             basis = f"The loaded tables tick this pair on {ticked} of {len(votes)} other assets that list it."
         return json.dumps({"answer": "Yes" if yes else "No", "reason": basis})
+
+
+def _term(ask: Ask) -> str:
+    """What a term is, in the prompt's own words; of a failure mode also what the tables say in a few words."""
+    within, meaning = (str(ask.variables[name]) for name in ("within", "meaning"))
+    meaning = meaning.rstrip(".")
+    if ". " in meaning or len(meaning.split()) > _FEW_WORDS:
+        meaning = ""
+    return (
+        f"{first_upper(str(ask.variables['term']))} is {ask.variables['kind']}{f' ({within})' if within else ''} "
+        f"that the loaded tables list{f': {meaning}' if meaning else ''}."
+    )
 
 
 def _is_about_a_part(subject: Subject) -> bool:
