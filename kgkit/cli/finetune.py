@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from kgkit.cli.embedder import embedder, refuse_options
 from kgkit.cli.output import command_line, hint, print_json, print_table, say
 from kgkit.cli.progress import clock, now_and_then
 from kgkit.cli.session import SEE_ALSO, GlobalOptions, evaluating, options_of, reading
@@ -78,7 +79,7 @@ def finetune(
 ) -> None:
     """Train a model by a recipe: data gathered and checked, benchmarks before and after, a card beside the weights.
 
-    Example: kgkit finetune small-sft, then kgkit evaluate fmsr --compare; the model stays in WORKSPACE/models
+    Example: kgkit finetune small-sft, then kgkit evaluate fmsr --compare; kgkit finetune embedder, then kgkit evaluate retrieval --model DIR; the model stays in WORKSPACE/models
     """
     from kgkit.evaluation.evaluate import Bench
     from kgkit.finetune import recipe as recipes
@@ -97,7 +98,14 @@ def finetune(
     changes = {**recipes.settings(set_ or []), **({"model": model} if model else {})}
     configuration = launcher(launch) if launch else None
     path = recipes.find(recipe)
-    if recipes.is_study(path):
+    kind = recipes.kind_of(path)
+    if kind == "embedder":
+        refuse_options(merge=merge, launch=launch, report_to=report_to)
+        embedder(
+            options, path, _progress(options), changes=changes, name=name, resume=resume, plan=plan
+        )
+        return
+    if kind == "study":
         study(
             options, path, _progress(options), changes=changes, name=name, resume=resume, plan=plan, report_to=report_to, launch=configuration,
         )  # fmt: skip
@@ -256,7 +264,7 @@ class _Told:
     def event(self, event: "Event") -> None:
         if event.kind in ("replied", "cached", "failed"):
             self._done += 1
-        self._text = f"{self._what}: {self._done} of {self._total} questions"
+        self._text = f"{self._what}: {self._done} of {self._total} asked"
         self.show()
 
     def show(self) -> None:

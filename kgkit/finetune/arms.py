@@ -1,7 +1,7 @@
 """Turn a study of finetune/ into the recipes of its arms; list and check all that the folder holds."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -9,11 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from kgkit import content
 from kgkit.errors import ContentError, UsageError
+from kgkit.finetune.embedder.recipe import EmbedderRecipe, read_embedder
 from kgkit.finetune.recipe import (
     NAME,
+    Kind,
     Recipe,
     find,
-    is_study,
+    kind_of,
     meant,
     names,
     read_as,
@@ -74,7 +76,12 @@ class Study(BaseModel):
 def listed(name: str) -> tuple[str, str]:
     """A recipe or study with its title. Raises ContentError."""
     path = content.path("finetune", f"{name}.yaml")
-    return name, (read_study(path) if is_study(path) else read_recipe(path)).title
+    readers: dict[Kind, Callable[[Path], Study | Recipe | EmbedderRecipe]] = {
+        "recipe": read_recipe,
+        "study": read_study,
+        "embedder": read_embedder,
+    }
+    return name, readers[kind_of(path)](path).title
 
 
 def check_recipes() -> None:
@@ -135,9 +142,11 @@ def _of_study(study: Study, where: str, changes: Mapping[str, Any]) -> Recipe:
 
 
 def _recipes(path: Path) -> Iterator[Recipe]:
-    """The recipe of a file; of a study those of its arms."""
-    if not is_study(path):
+    """The recipe of a language model in a file; of a study those of its arms."""
+    kind = kind_of(path)
+    if kind == "recipe":
         yield read_recipe(path)
+    if kind != "study":
         return
     study = read_study(path)
     yield read_plain(study)
