@@ -9,7 +9,17 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from kgkit.cli import corpora, evaluation, expansion, finetune, graph, services, statistics, tables
+from kgkit.cli import (
+    corpora,
+    evaluation,
+    expansion,
+    finetune,
+    graph,
+    services,
+    statistics,
+    tables,
+    vectors,
+)
 from kgkit.cli.session import GlobalOptions
 from kgkit.errors import KgkitError
 
@@ -107,5 +117,6 @@ corpora.add_to(app)
 graph.add_to(app)
 statistics.add_to(app)
 evaluation.add_to(app)
+vectors.add_to(app)
 finetune.add_to(app)
 services.add_to(app)

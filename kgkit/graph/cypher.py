@@ -19,7 +19,7 @@ _STARTS = ("MATCH", "OPTIONAL", "UNWIND", "WITH", "RETURN", "CALL", "EXPLAIN", "
 _PARAMETER = re.compile(r"\$(\w+)")
 _CALL = re.compile(r"(?<![.\w:$])CALL\s+(?:(\w[\w.]*)\s*(\()?)?", re.IGNORECASE)
 _PROCEDURES = re.compile(
-    r"db\.(?:labels|relationshipTypes|propertyKeys|schema\.\w+|index\.fulltext\.query\w+)"
+    r"db\.(?:labels|relationshipTypes|propertyKeys|schema\.\w+|index\.(?:fulltext|vector)\.query\w+)"
     r"|show_tables|table_info|show_connection",
     re.IGNORECASE,
 )

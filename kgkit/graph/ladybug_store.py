@@ -6,13 +6,13 @@ times: 1.3 GB against none).
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kgkit.errors import KgkitError
-from kgkit.graph import check
-from kgkit.graph.arrow import arrow_schema, arrow_types
+from kgkit.graph import check, ladybug_vectors
+from kgkit.graph.arrow import arrow_schema
 from kgkit.graph.cypher import checked
 from kgkit.graph.ladybug_file import (
     CACHE_MB,
@@ -23,7 +23,9 @@ from kgkit.graph.ladybug_file import (
     plain,
     rows_of,
 )
+from kgkit.graph.ladybug_rows import edge_table, node_table
 from kgkit.graph.store import SCAN_ROWS, Rows
+from kgkit.graph.vectors import Vector
 from kgkit.records import Edge, EdgeKey, Node, NodeKey, Subgraph, Value
 from kgkit.schemas import graph_spec
 
@@ -63,15 +65,17 @@ class LadybugStore:
         """See GraphStore.delete."""
         with self._connection() as connection, _transaction(connection):
             for kind, edge_rows in check.edge_key_batches(edges):
-                keys = _edge_table(kind, edge_rows, {})
+                keys = edge_table(kind, edge_rows, {})
                 _run(connection, f"{_match_edge(kind)} DELETE r", keys)
             for node_kind, rows in check.node_key_batches(nodes):
-                keys = _node_table(rows, {})
+                keys = node_table(rows, {})
                 _run(
                     connection,
                     f"LOAD FROM $rows MATCH (n:`{node_kind.label}` {{id: id}}) DETACH DELETE n",
                     keys,
                 )
+                gone = [NodeKey(label=node_kind.label, id=row.id) for row in rows]
+                ladybug_vectors.remove(connection, gone)
 
     def query(
         self,
@@ -131,6 +135,7 @@ class LadybugStore:
         with self._connection() as connection, _transaction(connection):
             for label in sorted(graph_spec().nodes):
                 execute(connection, f"MATCH (n:`{label}`) DETACH DELETE n")
+            ladybug_vectors.clear(connection)
             _set_state(connection, "")
 
     def state(self) -> str:
@@ -143,6 +148,24 @@ class LadybugStore:
         """See GraphStore.set_state."""
         with self._connection() as connection, _transaction(connection):
             _set_state(connection, state)
+
+    def vectors_of(self) -> str:
+        """See GraphStore.vectors_of."""
+        return self._answer(ladybug_vectors.model_of)
+
+    def prepare_vectors(self, *, model: str, dimensions: int) -> None:
+        """See GraphStore.prepare_vectors. Not in one transaction: ladybug makes no table anew in which it was dropped."""
+        with self._connection() as connection:
+            ladybug_vectors.prepare(connection, model=model, dimensions=dimensions)
+
+    def vector_marks(self, ids: Sequence[str]) -> dict[str, str]:
+        """See GraphStore.vector_marks."""
+        return self._answer(lambda connection: ladybug_vectors.marks(connection, ids))
+
+    def merge_vectors(self, vectors: Sequence[Vector]) -> None:
+        """See GraphStore.merge_vectors."""
+        with self._connection() as connection, _transaction(connection):
+            ladybug_vectors.merge(connection, vectors)
 
     def close(self) -> None:
         """See GraphStore.close."""
@@ -228,7 +251,7 @@ def _merge_nodes(connection: "ladybug.Connection", batch: check.NodeBatch) -> No
     there = {
         id_: _present(kind.columns, cells)
         for id_, *cells in _run(
-            connection, f"{match} RETURN n.id, {values}", _node_table(batch.rows, {})
+            connection, f"{match} RETURN n.id, {values}", node_table(batch.rows, {})
         )
     }
     new = [row for row in batch.rows if row.id not in there]
@@ -251,7 +274,7 @@ def _write(
     columns: Mapping[str, str],
 ) -> None:
     if rows:
-        [[bound]] = _run(connection, f"{cypher} RETURN count(*)", _node_table(rows, columns))
+        [[bound]] = _run(connection, f"{cypher} RETURN count(*)", node_table(rows, columns))
         if bound != len(rows):
             raise KgkitError(
                 f"{label}: {bound} of {len(rows)} nodes were written; run `kgkit rebuild`"
@@ -265,7 +288,7 @@ def _merge_edges(connection: "ladybug.Connection", batch: check.EdgeBatch) -> No
     there = {
         tuple(cells[:width]): _present(kind.columns, cells[width:])
         for cells in _run(
-            connection, f"{_match_edge(kind)} RETURN {keys}", _edge_table(kind, batch.rows, {})
+            connection, f"{_match_edge(kind)} RETURN {keys}", edge_table(kind, batch.rows, {})
         )
     }
     found = {(row.start, row.end, *row.extra): row for row in batch.rows}
@@ -279,7 +302,7 @@ def _merge_edges(connection: "ladybug.Connection", batch: check.EdgeBatch) -> No
     )
     if new:
         create = f"{_MATCH_ENDS.format(kind=kind)} CREATE (a)-[r:`{kind.type}` {{{cells}}}]->(b) RETURN count(*)"
-        [[bound]] = _run(connection, create, _edge_table(kind, new, kind.columns))
+        [[bound]] = _run(connection, create, edge_table(kind, new, kind.columns))
         if bound != len(new):
             raise _missing_end(connection, kind, new)
     if changed:
@@ -289,7 +312,7 @@ def _merge_edges(connection: "ladybug.Connection", batch: check.EdgeBatch) -> No
         )
         settings = ", ".join(f"r.`{name}` = c{i}" for i, name in enumerate(columns))
         update = f"{_match_edge(kind)} SET {settings} RETURN count(*)"
-        [[bound]] = _run(connection, update, _edge_table(kind, changed, columns))
+        [[bound]] = _run(connection, update, edge_table(kind, changed, columns))
         if bound != len(changed):
             raise KgkitError(
                 f"{kind.type}: {bound} of {len(changed)} edges were written; run `kgkit rebuild`"
@@ -313,7 +336,7 @@ def _missing_end(
     bound = {
         (start, end)
         for start, end in _run(
-            connection, f"{_MATCH_ENDS.format(kind=kind)} RETURN s, e", _edge_table(kind, rows, {})
+            connection, f"{_MATCH_ENDS.format(kind=kind)} RETURN s, e", edge_table(kind, rows, {})
         )
     }
     return check.missing_end(kind, rows, bound)
@@ -344,42 +367,6 @@ def _present(columns: Mapping[str, str], cells: list[Any]) -> check.Properties:
         name: cell
         for name, cell in zip(columns, cells, strict=True)
         if cell is not None and cell != []
-    }
-
-
-def _node_table(rows: Iterable[check.NodeRow], columns: Mapping[str, str]) -> "pa.Table":
-    rows = list(rows)
-    import pyarrow as pa
-
-    return pa.table(
-        {"id": pa.array([row.id for row in rows], pa.string()), **_cells(rows, columns)}
-    )
-
-
-def _edge_table(
-    kind: check.EdgeKind, rows: Iterable[check.EdgeRow], columns: Mapping[str, str]
-) -> "pa.Table":
-    import pyarrow as pa
-
-    rows = list(rows)
-    ends = {
-        "s": pa.array([row.start for row in rows], pa.string()),
-        "e": pa.array([row.end for row in rows], pa.string()),
-    }
-    keys = {
-        f"k{i}": pa.array([row.extra[i] for row in rows], pa.string()) for i in range(len(kind.key))
-    }
-    return pa.table({**ends, **keys, **_cells(rows, columns)})
-
-
-def _cells(
-    rows: list[check.NodeRow] | list[check.EdgeRow], columns: Mapping[str, str]
-) -> dict[str, "pa.Array"]:
-    import pyarrow as pa
-
-    return {
-        f"c{i}": pa.array([row.properties.get(name) for row in rows], arrow_types()[type_])
-        for i, (name, type_) in enumerate(columns.items())
     }
 
 

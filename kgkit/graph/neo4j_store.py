@@ -6,12 +6,12 @@ lost connection, this store after a commit whose answer was lost; since it only 
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from kgkit.errors import KgkitError
-from kgkit.graph import check
+from kgkit.graph import check, neo4j_vectors
 from kgkit.graph.arrow import arrow_schema
 from kgkit.graph.cypher import checked
 from kgkit.graph.neo4j_database import (
@@ -23,6 +23,7 @@ from kgkit.graph.neo4j_database import (
     stamp,
 )
 from kgkit.graph.store import SCAN_ROWS, Rows
+from kgkit.graph.vectors import Vector
 from kgkit.records import Edge, EdgeKey, Node, NodeKey, Subgraph, Value
 from kgkit.schemas import graph_spec
 from kgkit.settings import Settings
@@ -108,6 +109,8 @@ class Neo4jStore:
                     f"UNWIND $ids AS id MATCH (n:`{node_kind.label}` {{id: id}}) DETACH DELETE n",
                     ids=[row.id for row in node_rows],
                 ).consume()
+                gone = [NodeKey(label=node_kind.label, id=row.id) for row in node_rows]
+                neo4j_vectors.remove(transaction, gone)
 
         self._write(work)
 
@@ -188,6 +191,7 @@ class Neo4jStore:
                     f"MATCH (n:`{label}`) CALL {{ WITH n DETACH DELETE n }} "
                     f"IN TRANSACTIONS OF {check.BATCH_ROWS} ROWS"
                 ).consume()
+            neo4j_vectors.clear(session)
 
     def state(self) -> str:
         """See GraphStore.state."""
@@ -216,6 +220,29 @@ class Neo4jStore:
 
         self._write(work)
         return bound[0]
+
+    def vectors_of(self) -> str:
+        """See GraphStore.vectors_of."""
+        import neo4j
+
+        with self._session(neo4j.READ_ACCESS) as session:
+            return session.execute_read(neo4j_vectors.model_of)
+
+    def prepare_vectors(self, *, model: str, dimensions: int) -> None:
+        """See GraphStore.prepare_vectors."""
+        with self._session(self._write_mode) as session:
+            neo4j_vectors.make_index(session, model=model, dimensions=dimensions)
+
+    def vector_marks(self, ids: Sequence[str]) -> dict[str, str]:
+        """See GraphStore.vector_marks."""
+        import neo4j
+
+        with self._session(neo4j.READ_ACCESS) as session:
+            return session.execute_read(neo4j_vectors.marks, ids)
+
+    def merge_vectors(self, vectors: Sequence[Vector]) -> None:
+        """See GraphStore.merge_vectors."""
+        self._write(lambda transaction: neo4j_vectors.merge(transaction, vectors))
 
     def close(self) -> None:
         """See GraphStore.close."""

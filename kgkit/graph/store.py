@@ -3,10 +3,11 @@
 The same calls leave the same graph in both: `dump` of one equals `dump` of the other, byte for byte.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from kgkit.graph.vectors import Vector
 from kgkit.records import Edge, EdgeKey, Node, NodeKey, Subgraph, Value
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class GraphStore(Protocol):
         """
 
     def delete(self, *, nodes: Iterable[NodeKey] = (), edges: Iterable[EdgeKey] = ()) -> None:
-        """Remove edges, and nodes with all their edges. What is not there is ignored."""
+        """Remove edges, and nodes with all their edges and their vectors. What is not there is ignored."""
 
     def query(
         self,
@@ -78,7 +79,7 @@ class GraphStore(Protocol):
         """
 
     def clear(self) -> None:
-        """Remove every node and edge that kgkit wrote; `state` is "" again."""
+        """Remove every node, edge and vector that kgkit wrote; `state` is "" again."""
 
     def state(self) -> str:
         """What `set_state` kept last, or "" in a fresh or cleared store: which inputs the graph was made from.
@@ -88,6 +89,18 @@ class GraphStore(Protocol):
 
     def set_state(self, state: str) -> None:
         """Keep `state` in the graph itself, so that a graph that is lost or swapped takes it along."""
+
+    def vectors_of(self) -> str:
+        """The `model` of the vectors that are there, "" where there are none. Vectors are no part of the dump; see vectors.py."""
+
+    def prepare_vectors(self, *, model: str, dimensions: int) -> None:
+        """Make room for the vectors of this model, with an index where the database has one; those of another model are removed."""
+
+    def vector_marks(self, ids: Sequence[str]) -> dict[str, str]:
+        """The marks of those of these vectors (LABEL/ID) that are there, by id."""
+
+    def merge_vectors(self, vectors: Sequence[Vector]) -> None:
+        """Insert vectors, or put them in the place of those of the same nodes; after `prepare_vectors`, at least one."""
 
     def close(self) -> None:
         """Let go of files and connections."""

@@ -271,17 +271,29 @@ def _place(seed: int, task: str, query: str) -> float:
     return int.from_bytes(number, "big") / 2**64
 
 
-def _drawn(task: Task, graph: GraphStore) -> _Drawn:
-    """What the task's Cypher finds. Two queries (or items) of one text are one, by the first of their ids."""
-    drawn = _Drawn()
+def items_of(task: Task, graph: GraphStore) -> dict[str, str]:
+    """All items of the task, on every side: id -> text, by id."""
+    return _items(task, graph)[1]
+
+
+def _items(task: Task, graph: GraphStore) -> tuple[dict[str, str], dict[str, str]]:
+    """For each id the id of the item that it is, and the items' texts. Two of one text are one, by the first of their ids."""
     named: dict[str, str] = {}
-    items: dict[str, str] = {}
+    ids: dict[str, str] = {}
+    texts: dict[str, str] = {}
     rows = _rows(task, graph, task.items, _ITEM_COLUMNS)
     for row in sorted(rows, key=lambda row: str(row["id"])):
         if row["origin"] != "teacher":
             text = str(row["name"])
-            items[str(row["id"])] = id_ = named.setdefault(plain(text), str(row["id"]))
-            drawn.items.setdefault(id_, text)
+            ids[str(row["id"])] = id_ = named.setdefault(plain(text), str(row["id"]))
+            texts.setdefault(id_, text)
+    return ids, texts
+
+
+def _drawn(task: Task, graph: GraphStore) -> _Drawn:
+    """What the task's Cypher finds. Two queries (or items) of one text are one, by the first of their ids."""
+    drawn = _Drawn()
+    items, drawn.items = _items(task, graph)
     queries: dict[str, str] = {}
     rows = _rows(task, graph, task.queries, _QUERY_COLUMNS)
     texts: dict[str, str] = {}
