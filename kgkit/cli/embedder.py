@@ -1,7 +1,7 @@
 """`finetune` of an embedder: retrieval tasks -> a directory that ranks their items, measured before and after."""
 
 from collections import Counter
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -12,9 +12,10 @@ from kgkit.cli.session import GlobalOptions, reading
 from kgkit.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from kgkit.finetune.embedder.run import Finished, Prepared, Watcher
+    from kgkit.finetune.embedder.ablations import Ablations, Score
+    from kgkit.finetune.embedder.run import Finished, Ground, Prepared, Watcher
 
 _TRIED_STEPS = 5
 
@@ -40,35 +41,136 @@ def embedder(
     plan: bool,
 ) -> None:
     """Train by the embedder's recipe in a file; with `plan` say what it would take, and train nothing. Raises KgkitError."""
-    from kgkit.evaluation.intervals import require_statistics
     from kgkit.finetune.embedder.recipe import read_embedder
-    from kgkit.finetune.embedder.run import Ground, finetune_embedder, prepare, require_embedder
-    from kgkit.retrieval.descriptions import descriptions
-    from kgkit.settings import read_settings
-    from kgkit.teacher.pull import model_directory
+    from kgkit.finetune.embedder.run import finetune_embedder, prepare
 
     recipe = read_embedder(path, changes)
-    require_embedder()
-    require_statistics("an embedder's training")
-    directory = model_directory(recipe.model, cache_dir=read_settings().cache_dir).resolve()
     with ExitStack() as stack:
-        derivation = stack.enter_context(reading(options, strict=True))
-        root = derivation.workspace.root
-        ground = Ground(
-            graph=derivation.graph,
-            split=derivation.split,
-            evaluations=root / "evaluations",
-            descriptions=descriptions(derivation.graph, derivation.split, held_out=False),
-        )
+        ground, models = stack.enter_context(_ground(options))
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="kgkit-plan-")))
-        folder = scratch if plan else root / "models" / (name or recipe.name)
-        prepared = prepare(recipe, model=directory, folder=folder, ground=ground, resume=resume)
+        folder = scratch if plan else models / (name or recipe.name)
+        model = _directory(recipe.model)
+        prepared = prepare(recipe, model=model, folder=folder, ground=ground, resume=resume)
         if plan:
             _show_plan(options, prepared, scratch)
             return
         with progress as watcher:
             finished = finetune_embedder(prepared, ground, watcher)
     _show(options, finished)
+
+
+def ablations(
+    options: GlobalOptions,
+    path: Path,
+    progress: "AbstractContextManager[Watcher]",
+    *,
+    changes: "Mapping[str, Any]",
+    name: str | None,
+    resume: bool,
+    plan: bool,
+) -> None:
+    """Train every run of the sweeps in a file and compare them; with `plan` say what it would take, and train nothing. Raises KgkitError."""
+    from kgkit.finetune.embedder.ablations import read_ablations, runs_of, scores
+    from kgkit.finetune.embedder.run import (
+        finetune_embedder,
+        is_finished,
+        prepare,
+        seconds_per_step,
+    )
+
+    said = read_ablations(path)
+    with ExitStack() as stack:
+        ground, models = stack.enter_context(_ground(options))
+        scratch = Path(stack.enter_context(TemporaryDirectory(prefix="kgkit-plan-")))
+        folder = scratch if plan else models / (name or said.name)
+        runs = runs_of(said, folder=folder, changes=changes)
+        prepared = [
+            prepare(
+                run.recipe,
+                model=_directory(run.recipe.model),
+                folder=run.folder,
+                ground=ground,
+                resume=resume,
+            )
+            for run in runs
+        ]
+        left = [one for one in prepared if not is_finished(one)]
+        steps = sum(len(one.batches) for one in left)
+        pace = seconds_per_step(left[0], scratch) if left else 0.0
+        size = f"{len(runs)} runs, {len(left)} of them to train: {steps:,} steps, about {clock(steps * pace)} here, measured on {_TRIED_STEPS} of them"
+        if plan:
+            _show_size(options, size, runs=len(runs), steps=steps, seconds=steps * pace)
+            return
+        hint(options, size)
+        with progress as watcher:
+            cards = {
+                run.folder: finetune_embedder(one, ground, watcher).said
+                for run, one in zip(runs, prepared, strict=True)
+            }
+    found = scores(runs, lambda run: cards[run.folder])
+    _show_ablations(options, said, found, folder, held_out=runs[0].recipe.held_out)
+
+
+@contextmanager
+def _ground(options: GlobalOptions) -> "Iterator[tuple[Ground, Path]]":
+    """Where tasks are posed, and the folder of models. Raises KgkitError where a library is missing."""
+    from kgkit.evaluation.intervals import require_statistics
+    from kgkit.finetune.embedder.run import Ground, require_embedder
+    from kgkit.retrieval.descriptions import descriptions
+
+    require_embedder()
+    require_statistics("an embedder's training")
+    with reading(options, strict=True) as derivation:
+        root = derivation.workspace.root
+        yield (
+            Ground(
+                graph=derivation.graph,
+                split=derivation.split,
+                evaluations=root / "evaluations",
+                descriptions=descriptions(derivation.graph, derivation.split, held_out=False),
+            ),
+            root / "models",
+        )
+
+
+def _directory(model: str) -> Path:
+    from kgkit.settings import read_settings
+    from kgkit.teacher.pull import model_directory
+
+    return model_directory(model, cache_dir=read_settings().cache_dir).resolve()
+
+
+def _show_size(options: GlobalOptions, size: str, *, runs: int, steps: int, seconds: float) -> None:
+    if options.json:
+        print_json({"runs": runs, "steps": steps, "seconds_here": seconds})
+        return
+    say(size)
+
+
+def _show_ablations(
+    options: GlobalOptions,
+    said: "Ablations",
+    found: "Sequence[Score]",
+    folder: Path,
+    *,
+    held_out: bool,
+) -> None:
+    from dataclasses import asdict
+
+    from kgkit.finetune.embedder.ablations import draw, table, write
+
+    written = write(said, found, folder, side="held-out" if held_out else "dev")
+    try:
+        draw(said, found, folder)
+    except ImportError:
+        hint(options, 'no figures: they need matplotlib: pip install "kgkit[evaluation]"')
+    if options.json:
+        print_json({"scores": [asdict(one) for one in found], "folder": str(folder)})
+        return
+    for name, sweep in said.sweeps.items():
+        say(sweep.title)
+        print_table(*table(said, found, name))
+    say(f"{written}: the tables; numbers in scores.csv")
 
 
 def _show_plan(options: GlobalOptions, prepared: "Prepared", scratch: Path) -> None:

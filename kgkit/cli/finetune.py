@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from kgkit.cli.embedder import embedder, refuse_options
+from kgkit.cli.embedder import ablations, embedder, refuse_options
 from kgkit.cli.output import command_line, hint, print_json, print_table, say
 from kgkit.cli.progress import clock, now_and_then
 from kgkit.cli.session import SEE_ALSO, GlobalOptions, evaluating, options_of, reading
@@ -99,9 +99,10 @@ def finetune(
     configuration = launcher(launch) if launch else None
     path = recipes.find(recipe)
     kind = recipes.kind_of(path)
-    if kind == "embedder":
+    if kind in ("embedder", "ablations"):
         refuse_options(merge=merge, launch=launch, report_to=report_to)
-        embedder(
+        train = embedder if kind == "embedder" else ablations
+        train(
             options, path, _progress(options), changes=changes, name=name, resume=resume, plan=plan
         )
         return

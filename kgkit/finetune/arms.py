@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from kgkit import content
 from kgkit.errors import ContentError, UsageError
+from kgkit.finetune.embedder.ablations import Ablations, read_ablations, runs_of
 from kgkit.finetune.embedder.recipe import EmbedderRecipe, read_embedder
 from kgkit.finetune.recipe import (
     NAME,
@@ -76,10 +77,11 @@ class Study(BaseModel):
 def listed(name: str) -> tuple[str, str]:
     """A recipe or study with its title. Raises ContentError."""
     path = content.path("finetune", f"{name}.yaml")
-    readers: dict[Kind, Callable[[Path], Study | Recipe | EmbedderRecipe]] = {
+    readers: dict[Kind, Callable[[Path], Study | Recipe | EmbedderRecipe | Ablations]] = {
         "recipe": read_recipe,
         "study": read_study,
         "embedder": read_embedder,
+        "ablations": read_ablations,
     }
     return name, readers[kind_of(path)](path).title
 
@@ -89,6 +91,8 @@ def check_recipes() -> None:
     for name in names():
         listed(name)
         path = content.path("finetune", f"{name}.yaml")
+        if kind_of(path) == "ablations":
+            runs_of(read_ablations(path), folder=Path())
         for recipe in _recipes(path):
             if recipe.chat_template:
                 template(recipe.chat_template)

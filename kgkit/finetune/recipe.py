@@ -15,8 +15,12 @@ from kgkit.records import Polarity
 
 Protocol = Literal["alia", "transfer"]
 Answer = Literal["letters", "options", "explained"]
-Kind = Literal["recipe", "study", "embedder"]
-_MARKS: tuple[tuple[str, Kind], ...] = (("arms", "study"), ("tasks", "embedder"))
+Kind = Literal["recipe", "study", "embedder", "ablations"]
+_MARKS: tuple[tuple[str, Kind], ...] = (
+    ("arms", "study"),
+    ("tasks", "embedder"),
+    ("sweeps", "ablations"),
+)
 """The field that only a file of this kind has."""
 NAME = r"^[a-z0-9][a-z0-9-]*$"
 """What recipes, studies, stages and arms may be called."""
@@ -228,7 +232,7 @@ def template(name: str) -> Path:
 
 
 def kind_of(path: Path) -> Kind:
-    """Whether the file holds a language model's recipe, arms of one, or an embedder's recipe. Raises ContentError."""
+    """Whether the file holds a language model's recipe, arms of one, an embedder's recipe, or sweeps over one. Raises ContentError."""
     raw = _raw(path)
     return next((kind for mark, kind in _MARKS if mark in raw), "recipe")
 

@@ -1,6 +1,7 @@
 """Open the model that is trained as a SentenceTransformer with the prompts of its tasks, and leave it as a directory that works alone."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,30 +10,33 @@ from kgkit.finetune.embedder.recipe import EmbedderRecipe, Pooling
 from kgkit.finetune.recipe import Lora
 from kgkit.retrieval.tasks import Task
 from kgkit.retrieval.texts import stored_prompts
+from kgkit.teacher.pull import quiet_transformers
 
 _LIBRARY = "modules.json"
 
 
 def open_base(directory: Path, recipe: EmbedderRecipe, tasks: Iterable[Task]) -> Any:  # noqa: ANN401 - the library's own
-    """The recipe's model: a sentence-transformers directory as it is, or an encoder or decoder with the recipe's pooling over it.
-
-    Raises KgkitError for a plain model without `pooling`.
-    """
+    """The recipe's model: a sentence-transformers directory as it is, or an encoder or decoder with the recipe's pooling over it."""
     from sentence_transformers import SentenceTransformer
 
+    with quiet():
+        if recipe.pooling is None:
+            model = SentenceTransformer(str(directory), local_files_only=True)
+        else:
+            model = SentenceTransformer(modules=_modules(directory, recipe.pooling))
+        if recipe.lora:
+            adapt(model, recipe.lora)
+    model.prompts = {**(model.prompts or {}), **stored_prompts(tasks)}
+    model.max_seq_length = min(recipe.context, model.max_seq_length or recipe.context)
+    return model
+
+
+def require_pooling(directory: Path, recipe: EmbedderRecipe) -> None:
+    """Raise KgkitError for a plain model where the recipe says no pooling."""
     if recipe.pooling is None and not (directory / _LIBRARY).is_file():
         raise KgkitError(
             f"{directory} is no sentence-transformers directory (it has no {_LIBRARY}): say --set pooling=mean for an encoder, pooling=last for a decoder"
         )
-    if recipe.pooling is None:
-        model = SentenceTransformer(str(directory), local_files_only=True)
-    else:
-        model = SentenceTransformer(modules=_modules(directory, recipe.pooling))
-    model.prompts = {**(model.prompts or {}), **stored_prompts(tasks)}
-    model.max_seq_length = min(recipe.context, model.max_seq_length or recipe.context)
-    if recipe.lora:
-        adapt(model, recipe.lora)
-    return model
 
 
 def _modules(directory: Path, pooling: Pooling) -> list[Any]:
@@ -133,6 +137,17 @@ def groups(model: Any, recipe: EmbedderRecipe) -> list[dict[str, Any]]:  # noqa:
 def save(model: Any, folder: Path) -> None:  # noqa: ANN401
     """Write the model, its adapter merged, where `SentenceTransformer(folder)` finds all that it needs."""
     encoder = model[0]
-    if hasattr(encoder.model, "merge_and_unload"):
-        encoder.model = encoder.model.merge_and_unload()
-    model.save_pretrained(str(folder), create_model_card=False)
+    with quiet():
+        if hasattr(encoder.model, "merge_and_unload"):
+            encoder.model = encoder.model.merge_and_unload()
+        model.save_pretrained(str(folder), create_model_card=False)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what libraries tell each other, and their progress bars, off the terminal."""
+    import datasets
+
+    datasets.disable_progress_bars()
+    with quiet_transformers():
+        yield

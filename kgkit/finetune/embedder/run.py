@@ -23,7 +23,7 @@ from kgkit.evaluation.retrieval_bench import (
 )
 from kgkit.finetune.embedder import card as cards
 from kgkit.finetune.embedder import guard
-from kgkit.finetune.embedder.encoder import open_base, save
+from kgkit.finetune.embedder.encoder import open_base, require_pooling, save
 from kgkit.finetune.embedder.losses import Table
 from kgkit.finetune.embedder.measured import gained, maps
 from kgkit.finetune.embedder.recipe import AllItems, EmbedderRecipe
@@ -31,12 +31,12 @@ from kgkit.finetune.embedder.rows import Descriptions
 from kgkit.finetune.embedder.sampler import Batch, draw
 from kgkit.finetune.embedder.train import Trained, train
 from kgkit.finetune.engine import Step
-from kgkit.finetune.recipe import as_yaml
+from kgkit.finetune.recipe import as_yaml, meant
 from kgkit.finetune.run import RECIPE
 from kgkit.graph.store import GraphStore
 from kgkit.retrieval.embedder import open_embedder
 from kgkit.retrieval.pose import Posed, pose_all
-from kgkit.retrieval.tasks import read_tasks
+from kgkit.retrieval.tasks import read_tasks, task_names
 from kgkit.splits import Side, Split
 from kgkit.workspace import write_atomically
 
@@ -107,6 +107,10 @@ def prepare(
     ContentError for what tells of the evaluation.
     """
     _require_same(folder, recipe, resume=resume)
+    require_pooling(model, recipe)
+    known = task_names()
+    if unknown := sorted(set(recipe.left_out) - set(known)):
+        raise UsageError(f"left_out.{unknown[0]} is no retrieval task{meant(unknown[0], known)}")
     if recipe.descriptions and not ground.descriptions:
         raise UsageError(
             f"descriptions is {recipe.descriptions}, and the workspace has none: set it to 0, or have them written: kgkit extend descriptions"
@@ -114,8 +118,6 @@ def prepare(
     posed = {
         task.name: pose_all(task, ground.graph, ground.split) for task in read_tasks(recipe.tasks)
     }
-    if unknown := sorted(set(recipe.left_out) - set(posed)):
-        raise UsageError(f"left_out.{unknown[0]} is none of the tasks {', '.join(posed)}")
     sides = {name: one for name, one in posed.items() if one["train"].queries}
     if not sides:
         raise UsageError(
@@ -180,6 +182,11 @@ def finetune_embedder(prepared: Prepared, ground: Ground, watcher: Watcher) -> F
     path = cards.write(folder, card)
     shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
     return Finished(folder=folder, card=path, said=card)
+
+
+def is_finished(prepared: Prepared) -> bool:
+    """Whether its folder holds the trained model, measured."""
+    return _finished(prepared.folder, prepared.recipe) is not None
 
 
 def seconds_per_step(prepared: Prepared, folder: Path) -> float:

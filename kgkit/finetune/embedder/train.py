@@ -6,9 +6,7 @@ Run again on the same folder it goes on from the last whole checkpoint.
 import math
 import os
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -16,11 +14,10 @@ from typing import Any
 
 from kgkit.errors import KgkitError
 from kgkit.finetune.embedder import losses
-from kgkit.finetune.embedder.encoder import groups
+from kgkit.finetune.embedder.encoder import groups, quiet
 from kgkit.finetune.embedder.recipe import EmbedderRecipe
 from kgkit.finetune.embedder.sampler import Batch
 from kgkit.finetune.engine import Step, last_checkpoint, peak_memory
-from kgkit.teacher.pull import quiet_transformers
 
 Measure = Callable[[Any], dict[str, float]]
 """A model in memory -> what is chosen by, under `mean`, and its parts; empty where there is nothing to choose by."""
@@ -59,7 +56,7 @@ def train(  # noqa: PLR0913 - one run, each part of it by name
 
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     last = last_checkpoint(folder)
-    with quiet_transformers(), _quiet():
+    with quiet():
         set_seed(recipe.seed)
         trainer = _trainer(
             batches,
@@ -221,14 +218,3 @@ def _measured(logged: dict[str, Any]) -> dict[str, float]:
     ours = {name.removeprefix("eval_"): value for name, value in logged.items()}
     said = ("runtime", "samples_per_second", "steps_per_second", "epoch")
     return {name: round(float(value), 4) for name, value in ours.items() if name not in said}
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what libraries tell each other off the terminal."""
-    import datasets
-
-    datasets.disable_progress_bars()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        yield
