@@ -41,7 +41,7 @@ from kgkit.splits import Side, Split
 from kgkit.workspace import write_atomically
 
 ROWS = "rows.jsonl"
-_CHECKPOINTS = "checkpoints"
+_CHECKPOINTS, _UNTRAINED = "checkpoints", "untrained"
 _TRIED = 6
 """Steps that a plan measures; the first is not counted."""
 
@@ -153,7 +153,7 @@ def finetune_embedder(prepared: Prepared, ground: Ground, watcher: Watcher) -> F
     tested = pose_tasks(ground.graph, ground.split) if recipe.held_out else None
     model = open_base(prepared.model, recipe, _tasks(prepared))
     dev_before = maps(model, prepared.dev)
-    before = _result(prepared.model, tested, ground, watcher) if tested else None
+    before = _result(_untrained(prepared), tested, ground, watcher) if tested else None
     watcher.begins(recipe.name, len(prepared.batches))
     trained = train(
         model,
@@ -180,7 +180,8 @@ def finetune_embedder(prepared: Prepared, ground: Ground, watcher: Watcher) -> F
         card["evaluation"] = gained(tested, before, _result(folder, tested, ground, watcher))
     card["seconds"] = round(time.time() - begun, 1)
     path = cards.write(folder, card)
-    shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
+    for aside in (_CHECKPOINTS, _UNTRAINED):
+        shutil.rmtree(folder / aside, ignore_errors=True)
     return Finished(folder=folder, card=path, said=card)
 
 
@@ -297,6 +298,16 @@ def _write_rows(prepared: Prepared) -> dict[str, Any]:
             for name, posed in prepared.sides.items()
         },
     }
+
+
+def _untrained(prepared: Prepared) -> Path:
+    """The model as it comes; a plain one with the recipe's pooling over it, written aside."""
+    if prepared.recipe.pooling is None:
+        return prepared.model
+    whole = prepared.recipe.model_copy(update={"lora": None})
+    directory = prepared.folder / _UNTRAINED / prepared.model.name
+    save(open_base(prepared.model, whole, _tasks(prepared)), directory)
+    return directory
 
 
 def _result(

@@ -152,8 +152,10 @@ def test_a_plain_encoder_is_adapted_with_last_token_pooling_and_saved_whole(
     assert "is no sentence-transformers directory" in said
     assert "--set pooling=mean" in said
     adapter = "{rank: 4, alpha: 8, dropout: 0.0, targets: all-linear, layers: [1, 1]}"
-    kgkit(*line(plain, "bare", pooling="last", lora=adapter, steps="4"), workspace=starter)
+    last = line(plain, "bare", pooling="last", lora=adapter, steps="4", held_out="true")
+    assert len(kgkit(*last, "--json", workspace=starter).json["evaluation"]) == 9
     folder = starter / "models" / "bare"
+    assert not (folder / "untrained").exists()
     assert not list(folder.rglob("adapter_*"))
     from safetensors.torch import load_file
 
