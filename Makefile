@@ -68,6 +68,9 @@ vllm: .venv/dev  ## serve SmolLM2 with vLLM on port 8000 until interrupted
 bench: .venv/dev  ## measure speed and memory as ratios; writes benchmarks/results
 	$(BIN)/python -m benchmarks
 
+bench-teach: .venv/dev  ## does training help on machines never seen, every family held out in turn; hours
+	$(BIN)/python -m benchmarks.leave_one_out benchmarks/work
+
 docs: .venv/dev  ## run what the documentation shows
 	$(BIN)/pytest tests/test_docs.py
 

@@ -1,8 +1,8 @@
 """P19: the time of a training step of `kgkit finetune` against a bare PyTorch loop over the same model, batches and adapter, on CPU.
 
-    python -m benchmarks.train_step [--steps 12] [--rounds 3] [--rows 8]
+    python -m benchmarks.train_step [--steps 12] [--rounds 3] [--rows 16]
 
-SmolLM2-135M with small-sft's adapter, rows of questions from the starter tables, every batch the same for both, rounds alternate
+SmolLM2-135M with small-sft's adapter, rows of its data from the starter tables, every batch the same for both, rounds alternate
 (ours, bare, bare, ours, ...); each is a process of its own, the first two steps do not count. The bare loop reads the output head at labelled places
 alone, as TRL does: a loop that reads it everywhere is slower. Writes results/train_step.json; target: at most 1.05.
 """
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,9 @@ def job(folder: Path, steps: int, rows: int) -> Any:
     """The first rows of small-sft's data as a stage on disk."""
     from kgkit.cli import main as kgkit
     from kgkit.finetune import mixture
+    from kgkit.finetune.cells import statement_rows
     from kgkit.finetune.job import Job
-    from kgkit.finetune.cells import list_rows
-    from kgkit.finetune.recipe import ListsPart, find, read_recipe
+    from kgkit.finetune.recipe import StatementsPart, find, read_recipe
     from kgkit.graph.open import open_store
     from kgkit.settings import read_settings
     from kgkit.splits import read_split
@@ -45,19 +46,13 @@ def job(folder: Path, steps: int, rows: int) -> Any:
             raise
     owner = Workspace(work).choices().id
     graph = open_store("ladybug", workspace=work, owner=owner, settings=settings)
-    said = {
-        "source": "lists",
-        "benchmark": "fmsr",
-        "polarities": ["select"],
-        "wordings": 4,
-        "unnamed": 0.0,
-        "share": None,
-    }
-    part = ListsPart.model_validate(said)
-    some = list(list_rows(part, graph, read_split("default"), seed=0))[: steps * rows]
-    graph.close()
     changes = {"stages.0.batch": rows, "stages.0.by_length": False, "stages.0.epochs": 1}
     recipe = read_recipe(find("small-sft"), changes)
+    part = recipe.stages[0].data[0]
+    assert isinstance(part, StatementsPart)
+    split = read_split("default")
+    some = list(statement_rows(part, graph, split, seed=0, left_out=Counter()))[: steps * rows]
+    graph.close()
     model = model_directory("smollm2", cache_dir=settings.cache_dir).resolve()
     made = Job(
         name="answers",
@@ -143,7 +138,7 @@ def bare(folder: Path) -> list[float]:
         torch.nn.utils.clip_grad_norm_(trained, stage.max_grad_norm)
         optimizer.step()
         optimizer.zero_grad()
-        float(loss)
+        loss.item()
         seconds.append(time.perf_counter() - began)
     return seconds
 
@@ -152,7 +147,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--rows", type=int, default=8)
+    parser.add_argument("--rows", type=int, default=16)
     parser.add_argument("--one", choices=["ours", "bare"])
     parser.add_argument("--folder", type=Path)
     given = parser.parse_args()

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from kgkit.errors import KgkitError
 from kgkit.finetune.job import Job
 from kgkit.finetune.measuring import callbacks
+from kgkit.finetune.memory import keep_freed_memory
 from kgkit.teacher.pull import quiet_transformers
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def train(
     from trl import SFTConfig, SFTTrainer
 
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    keep_freed_memory()
     last = last_checkpoint(job.weights)
     with _told(job), quiet_transformers(), _quiet():
         set_seed(job.recipe.seed)

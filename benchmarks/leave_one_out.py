@@ -1,0 +1,111 @@
+"""Does training help on machines that it never saw, whichever these are? Every family of the sensor matrices is held out in turn.
+
+    python -m benchmarks.leave_one_out FOLDER [--recipe small-sft] [--families pumps,compressors]
+
+For each family: the starter tables under a split that holds out this family alone, the recipe trained on all others, and its questions answered
+before and after, beside the baselines that need no model. FOLDER keeps the workspaces; the results of a family are written when it is
+done and are not made again. Hours. Writes results/leave_one_out-RECIPE.json, with all families' questions taken together.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+HERE = Path(__file__).resolve().parent
+BENCHMARK = "fmsr"
+SLICES = ("", "seen=all", "seen=some", "seen=none")
+
+
+def kgkit(*arguments: str, content: Path, quiet: bool = True) -> str:
+    """Run the command with a content folder of its own; what it printed."""
+    command = [sys.executable, "-m", "kgkit", *arguments]
+    stderr = subprocess.DEVNULL if quiet else None
+    env = {**os.environ, "KGKIT_CONTENT": str(content)}
+    run = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=stderr, text=True)
+    if run.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {run.returncode}\n{run.stdout}")
+    return run.stdout
+
+
+def families() -> list[str]:
+    """The families that the sensor matrices of the starter tables are about."""
+    from kgkit.splits import read_split
+
+    split = read_split("default")
+    tables = (HERE.parent / "corpora" / "sources" / "iso17359").glob("*.csv")
+    return sorted({split.family(table.stem.replace("_", " ")) for table in tables})
+
+
+def held_out(family: str, folder: Path) -> Path:
+    """A content folder whose split `but-FAMILY` holds out this family alone."""
+    content = folder / "content"
+    if not content.exists():
+        kgkit("content", "copy", str(content), content=HERE.parent)
+    path = content / "corpora" / "splits.yaml"
+    said = yaml.safe_load(path.read_text(encoding="utf-8"))
+    said["splits"][f"but-{family}"] = {"held_out": [family], "dev": []}
+    path.write_text(yaml.safe_dump(said, sort_keys=False), encoding="utf-8")
+    return content
+
+
+def measure(family: str, recipe: str, folder: Path) -> dict[str, Any]:
+    """Scores by who answered and slice, for the questions about one family."""
+    content, work = held_out(family, folder), folder / "w"
+    here = ("--workspace", str(work))
+    if not (work / "kgkit.toml").exists():
+        kgkit(*here, "load", "--starter", "--split", f"but-{family}", content=content)
+    resume = ("--resume",) if (work / "models" / recipe / "recipe.yaml").exists() else ()
+    kgkit(*here, "finetune", recipe, *resume, content=content, quiet=False)
+    way = ("--by", "statements", "--plain", "--compare")
+    found = json.loads(kgkit(*here, "--json", "evaluate", BENCHMARK, *way, content=content))
+    scores: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
+    for one in found["scores"]:
+        if one["metric"] == "exact match" and one["slice"] in SLICES:
+            scores[one["model"]][one["slice"] or "all"] = {"exact": one["value"], "n": one["n"]}
+    return {"scores": scores, "remarks": found["remarks"]}
+
+
+def together(found: dict[str, Any]) -> dict[str, dict[str, dict[str, float]]]:
+    """All families' questions as one set: the share that is right, by who answered and slice."""
+    right: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    asked: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    for one in found.values():
+        for who, slices in one["scores"].items():
+            for slice_, score in slices.items():
+                right[who][slice_] += score["exact"] * score["n"]
+                asked[who][slice_] += score["n"]
+    return {
+        who: {
+            slice_: {"exact": right[who][slice_] / n, "n": n} for slice_, n in slices.items() if n
+        }
+        for who, slices in asked.items()
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--recipe", default="small-sft")
+    parser.add_argument("--families", type=lambda said: said.split(","), default=None)
+    given = parser.parse_args()
+    path = HERE / "results" / f"leave_one_out-{given.recipe}.json"
+    kept = json.loads(path.read_text(encoding="utf-8"))["families"] if path.exists() else {}
+    for family in given.families or families():
+        if family not in kept:
+            folder = given.folder.resolve() / given.recipe / family
+            folder.mkdir(parents=True, exist_ok=True)
+            kept[family] = measure(family, given.recipe, folder)
+        results = {"recipe": given.recipe, "together": together(kept), "families": kept}
+        path.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        print(family, json.dumps(results["together"]), file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
