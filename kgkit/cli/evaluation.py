@@ -272,9 +272,10 @@ class _Run:
 
         folder = self.bench.folder
         kept = kept_results(folder, posed, but=results) if compare else []
-        bases = [one for one in kept if not one.trained_on]
-        tuned = [one for one in kept if one.trained_on]
-        found = table(posed, [*bases, *results, *tuned])
+        both = [*results, *kept]
+        if not results or any(one.trained_on for one in results):
+            both.sort(key=lambda one: one.trained_on is not None)  # what training changed is told
+        found = table(posed, both)
         found.write(folder / posed.name)
         try:
             drawn = draw(found, folder / posed.name)

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
@@ -246,7 +247,7 @@ def read_recipe(path: Path, changes: Mapping[str, Any] | None = None) -> Recipe:
     """The recipe in a file, with `changes` by dotted names (`lora.rank`, `stages.0.epochs`). Raises ContentError, UsageError."""
     raw = {"gradients": None, **_raw(path)}  # the one field that may be left out can be set as well
     for name, value in (changes or {}).items():
-        _set(raw, name, value, where=path.name)
+        _set(raw, name, deepcopy(value), where=path.name)  # a later change may be of a part of it
     return _checked(raw, Recipe, path)
 
 
@@ -254,7 +255,7 @@ def read_as(path: Path, model: type[_Model], changes: Mapping[str, Any] | None =
     """A file of finetune/ as `model`, with `changes` by dotted names. Raises ContentError, UsageError."""
     raw = _raw(path)
     for name, value in (changes or {}).items():
-        _set(raw, name, value, where=path.name)
+        _set(raw, name, deepcopy(value), where=path.name)  # a later change may be of a part of it
     return _checked(raw, model, path)
 
 

@@ -15,18 +15,23 @@ CHATML = (
     "{% for message in messages %}{{ message['role'] }} {{ message['content'] }} <end> {% endfor %}"
     "{% if add_generation_prompt %}assistant {% endif %}"
 )
+QUESTIONS = {"source": "questions", "benchmark": "fmsr", "rows": 2200, "answer": "letters", "wordings": 2, "share": None}  # fmt: skip
 SMALL: dict[str, Any] = {
     "chat_template": None,
     "context": 64,
     "lora.rank": 4,
     "lora.layers": None,
+    "stages.0.data": [QUESTIONS],
+    "stages.0.epochs": 1,
+    "stages.0.learning_rate": 7.0e-4,
     "stages.0.batch": 4,
     "stages.0.by_length": False,
+    "evaluate": [{"benchmark": "fmsr", "by": "letters", "limit": None}],
 }
 
 
 def recipe_file(path: Path, **changes: Any) -> Path:
-    """small-sft made small, as a file of one's own."""
+    """small-sft made small, on questions with letters, as a file of one's own."""
     recipe = read_recipe(find("small-sft"), {**SMALL, **changes})
     path.write_text(yaml.safe_dump(recipe.model_dump(mode="json")), encoding="utf-8")
     return path
