@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from pydantic import BaseModel
+
 from kgkit.errors import KgkitError, UsageError
 from kgkit.evaluation.answering import planned_asks
 from kgkit.evaluation.evaluate import Bench, Options, evaluate
@@ -97,7 +99,7 @@ def prepare(
     Raises UsageError where `folder` holds another run, or this one unfinished and `resume` is false; ContentError for data that
     tells of the evaluation, before anything is trained.
     """
-    _require_same(folder, recipe, resume=resume)
+    require_same(folder, recipe, resume=resume)
     stems = [question.stem for posed in _posed(recipe, bench) for question in posed.questions]
     source = Source(
         graph=bench.graph, ledger=ledger, split=bench.split, folder=folder, seed=recipe.seed, stems=stems,
@@ -178,7 +180,8 @@ def _draw_gradients(prepared: Prepared) -> None:
             draw(found, prepared.folder)
 
 
-def _require_same(folder: Path, recipe: Recipe, *, resume: bool) -> None:
+def require_same(folder: Path, recipe: BaseModel, *, resume: bool) -> None:
+    """Raise UsageError where a folder holds a run of another recipe, or this one and `resume` is false."""
     said = folder / RECIPE
     if not said.exists():
         return

@@ -32,7 +32,7 @@ from kgkit.finetune.embedder.sampler import Batch, draw
 from kgkit.finetune.embedder.train import Trained, train
 from kgkit.finetune.engine import Step
 from kgkit.finetune.recipe import as_yaml, meant
-from kgkit.finetune.run import RECIPE
+from kgkit.finetune.run import RECIPE, require_same
 from kgkit.graph.store import GraphStore
 from kgkit.retrieval.embedder import open_embedder
 from kgkit.retrieval.pose import Posed, pose_all
@@ -106,7 +106,7 @@ def prepare(
     Raises UsageError where `folder` holds another run, or this one unfinished and `resume` is false, and for unknown tasks;
     ContentError for what tells of the evaluation.
     """
-    _require_same(folder, recipe, resume=resume)
+    require_same(folder, recipe, resume=resume)
     require_pooling(model, recipe)
     known = task_names()
     if unknown := sorted(set(recipe.left_out) - set(known)):
@@ -234,21 +234,6 @@ def token_counts(prepared: Prepared, model: Any) -> list[int]:  # noqa: ANN401 -
             tokens += count(table.texts[items.start : items.stop])
         found.append(tokens)
     return found
-
-
-def _require_same(folder: Path, recipe: EmbedderRecipe, *, resume: bool) -> None:
-    said = folder / RECIPE
-    if not said.exists():
-        return
-    if said.read_text(encoding="utf-8") != as_yaml(recipe):
-        raise UsageError(
-            f"{folder} holds a run of another recipe; name this one with --name, or delete that folder"
-        )
-    if not resume:
-        state = "finished" if (folder / CARD).exists() else "not finished"
-        raise UsageError(
-            f"{folder} holds this very run, {state}: add --resume to go on with it, --name for another one, or delete it"
-        )
 
 
 def _finished(folder: Path, recipe: EmbedderRecipe) -> Finished | None:

@@ -95,7 +95,7 @@ def test_one_seed_has_no_deviation_and_the_held_out_side_wins_over_the_dev_side(
 
 
 def test_a_sweep_is_drawn(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason='not installed: pip install "kgkit[corpora]"')
     ablations = small(tmp_path)
     found = scores(runs_of(ablations, folder=tmp_path), card)
     drawn = draw(ablations, found, tmp_path)
