@@ -2,8 +2,8 @@
 
     python -m benchmarks.train_step [--steps 12] [--rounds 3] [--rows 16]
 
-SmolLM2-135M with small-sft's adapter, rows of its data from the starter tables, every batch the same for both, rounds alternate
-(ours, bare, bare, ours, ...); each is a process of its own, the first two steps do not count. The bare loop reads the output head at labelled places
+SmolLM2-135M with small-sft's adapter, rows of its data from the starter tables, all of one length in tokens, so that batches are of one shape in
+whatever order they come; rounds alternate (ours, bare, bare, ours, ...); each is a process of its own, the first two steps do not count. The bare loop reads the output head at labelled places
 alone, as TRL does: a loop that reads it everywhere is slower. Writes results/train_step.json; target: at most 1.05.
 """
 
@@ -18,8 +18,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kgkit.finetune.rows import Row
 
 HERE = Path(__file__).resolve().parent
 UNCOUNTED = 2
@@ -51,9 +55,10 @@ def job(folder: Path, steps: int, rows: int) -> Any:
     part = recipe.stages[0].data[0]
     assert isinstance(part, StatementsPart)
     split = read_split("default")
-    some = list(statement_rows(part, graph, split, seed=0, left_out=Counter()))[: steps * rows]
-    graph.close()
     model = model_directory("smollm2", cache_dir=settings.cache_dir).resolve()
+    some = of_one_length(statement_rows(part, graph, split, seed=0, left_out=Counter()), model)
+    some = some[: steps * rows]
+    graph.close()
     made = Job(
         name="answers",
         folder=folder / "stage",
@@ -65,6 +70,22 @@ def job(folder: Path, steps: int, rows: int) -> Any:
     mixture.write([(row, 1) for row in some], made.data)
     made.write(rows=len(some))
     return made
+
+
+def of_one_length(rows: "Iterable[Row]", model: Path) -> "list[Row]":
+    """Those of the rows that have the most frequent number of tokens."""
+    from transformers import AutoTokenizer
+
+    from kgkit.finetune.recipe import template
+
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer.chat_template = template("chatml").read_text()
+    by_length: dict[int, list[Row]] = {}
+    for row in rows:
+        turns = [*row.prompt, *row.completion]
+        text = tokenizer.apply_chat_template(turns, tokenize=False)
+        by_length.setdefault(len(tokenizer(text)["input_ids"]), []).append(row)
+    return max(by_length.values(), key=len)
 
 
 def ours(folder: Path) -> list[float]:

@@ -4,6 +4,7 @@ How the rows came in tables does not show in the bytes.
 """
 
 import json
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -31,7 +32,7 @@ class Writer(Protocol):
 
 
 class ParquetWriter:
-    """Parquet, zstd, in row groups of the same size."""
+    """Parquet, zstd, in row groups of the same size; one is packed while the rows of the next are made."""
 
     def __init__(self, folder: Path, path: str, corpus: Corpus) -> None:
         import pyarrow.parquet as pq
@@ -41,6 +42,8 @@ class ParquetWriter:
         self._waiting = self._schema.empty_table()
         (folder / path).parent.mkdir(exist_ok=True)
         self._writer = pq.ParquetWriter(folder / path, self._schema, compression="zstd")
+        self._packer = ThreadPoolExecutor(max_workers=1)
+        self._packing: Future[None] = self._packer.submit(lambda: None)
 
     def write(self, table: "pa.Table") -> None:
         """See Writer.write."""
@@ -54,14 +57,22 @@ class ParquetWriter:
 
     def close(self) -> None:
         """See Writer.close."""
-        self._write_groups(at_least=1)
-        self._writer.close()
+        try:
+            self._write_groups(at_least=1)
+            self._packing.result()
+        finally:
+            self._packer.shutdown()
+            self._writer.close()
 
     def _write_groups(self, *, at_least: int) -> None:
         while self._waiting.num_rows >= at_least:
             group = self._waiting.slice(0, _ROWS_PER_GROUP)
             self._waiting = self._waiting.slice(group.num_rows)
-            self._writer.write_table(group.combine_chunks(), row_group_size=_ROWS_PER_GROUP)
+            group = group.combine_chunks()
+            self._packing.result()
+            self._packing = self._packer.submit(
+                self._writer.write_table, group, row_group_size=_ROWS_PER_GROUP
+            )
 
 
 class JsonlWriter:

@@ -21,6 +21,7 @@ from kgkit.errors import KgkitError
 from kgkit.finetune.job import Job
 from kgkit.finetune.measuring import callbacks
 from kgkit.finetune.memory import keep_freed_memory
+from kgkit.finetune.output_head import read_labelled_places_alone
 from kgkit.teacher.pull import quiet_transformers
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def train(
 
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     keep_freed_memory()
+    read_labelled_places_alone()
     last = last_checkpoint(job.weights)
     with _told(job), quiet_transformers(), _quiet():
         set_seed(job.recipe.seed)

@@ -7,7 +7,8 @@ import tempfile
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from typing import IO, TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kgkit.errors import KgkitError
 
@@ -27,67 +28,62 @@ def by_id(tables: Iterable["pa.Table"], *, total: int, schema: "pa.Schema") -> I
     Raises KgkitError where there is none.
     """
     try:
-        with tempfile.TemporaryFile(prefix="kgkit-sort-") as file:
+        with tempfile.TemporaryDirectory(prefix="kgkit-sort-") as folder:
+            file = Path(folder) / "parts.arrow"
             yield from _through(file, tables, starts=_starts(total), schema=schema)
     except OSError as error:  # of closing too: what did not fit is written again
-        raise KgkitError(
-            f"passages cannot be sorted on the disk ({error}); make room in the folder for temporary files, or set TMPDIR to another"
-        ) from error
+        raise no_room(error) from error
+
+
+def no_room(error: object) -> KgkitError:
+    """What to say where temporary files cannot be written."""
+    return KgkitError(
+        f"there is no room to read nodes through the disk ({error}); make room in the folder for temporary files, or set TMPDIR to another"
+    )
 
 
 def _through(
-    file: IO[bytes], tables: Iterable["pa.Table"], *, starts: list[str], schema: "pa.Schema"
+    file: Path, tables: Iterable["pa.Table"], *, starts: list[str], schema: "pa.Schema"
 ) -> Iterator["pa.Table"]:
     """Write all rows to the file, those of a range in a few parts; then the parts of each range, sorted together."""
     import pyarrow as pa
 
     ranges: list[list[int]] = [[] for _ in range(len(starts) + 1)]
-    with pa.ipc.new_file(pa.PythonFile(file, "w"), schema) as writer:
-        for pieces in _cut(tables, starts):
-            _lay(pieces, writer, ranges)
+    parts = 0
+    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+        for ordered in _some_sorted(tables):
+            ids = ordered.column("id").combine_chunks()
+            cuts = (bisect_left(ids, start, key=pa.StringScalar.as_py) for start in starts)
+            for of_range, (begin, end) in zip(ranges, pairwise([0, *cuts, len(ids)]), strict=True):
+                if begin < end:
+                    [part] = ordered.slice(begin, end - begin).to_batches()
+                    writer.write_batch(part)
+                    of_range.append(parts)
+                    parts += 1
     pa.default_memory_pool().release_unused()
-    file.seek(0)
-    reader = pa.ipc.open_file(pa.PythonFile(file, "r"))
-    for parts in ranges:
-        yield from _sorted(map(reader.get_batch, parts), schema)
+    with pa.OSFile(str(file), "rb") as source, pa.ipc.open_file(source) as reader:
+        for of_range in ranges:
+            yield from _sorted(map(reader.get_batch, of_range), schema)
 
 
-def _cut(tables: Iterable["pa.Table"], starts: list[str]) -> Iterator[list[list["pa.Table"]]]:
-    """The rows of each range out of some tables at a time, with ROWS_AT_ONCE in all; whoever takes them empties the lists."""
-    import pyarrow as pa
-
-    pieces: list[list[pa.Table]] = [[] for _ in range(len(starts) + 1)]
-    rows = 0
+def _some_sorted(tables: Iterable["pa.Table"]) -> Iterator["pa.Table"]:
+    """Some tables at a time as one of about ROWS_AT_ONCE rows in one piece, by id."""
+    some: list[pa.Table] = []
     for table in tables:
-        ordered = table.sort_by("id")
-        ids = ordered.column("id").combine_chunks()
-        cuts = (bisect_left(ids, start, key=pa.StringScalar.as_py) for start in starts)
-        for of_range, (begin, end) in zip(pieces, pairwise([0, *cuts, len(ids)]), strict=True):
-            if begin < end:
-                of_range.append(ordered.slice(begin, end - begin))
-        rows += table.num_rows
-        if rows >= ROWS_AT_ONCE:
-            yield pieces
-            rows = 0
-    yield pieces
+        some.append(table)
+        if sum(one.num_rows for one in some) >= ROWS_AT_ONCE:
+            yield _one_of(some)
+    if some:
+        yield _one_of(some)
 
 
-def _lay(
-    pieces: list[list["pa.Table"]],
-    writer: "pa.ipc.RecordBatchFileWriter",
-    ranges: list[list[int]],
-) -> None:
-    """Move the rows of each range to the end of the file as one part, and its number to the range."""
+def _one_of(some: list["pa.Table"]) -> "pa.Table":
+    """All rows by id; the list is emptied."""
     import pyarrow as pa
 
-    number = sum(map(len, ranges))
-    for of_range, parts in zip(pieces, ranges, strict=True):
-        if of_range:
-            for part in pa.concat_tables(of_range).combine_chunks().to_batches():
-                writer.write_batch(part)
-                parts.append(number)
-                number += 1
-            of_range.clear()
+    whole = pa.concat_tables(some)
+    some.clear()
+    return whole.sort_by("id").combine_chunks()
 
 
 def _sorted(batches: Iterable["pa.RecordBatch"], schema: "pa.Schema") -> Iterator["pa.Table"]:

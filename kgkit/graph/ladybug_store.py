@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from kgkit.errors import KgkitError
 from kgkit.graph import check, ladybug_vectors
-from kgkit.graph.arrow import arrow_schema
 from kgkit.graph.cypher import checked
 from kgkit.graph.ladybug_file import (
     CACHE_MB,
@@ -24,7 +23,8 @@ from kgkit.graph.ladybug_file import (
     rows_of,
 )
 from kgkit.graph.ladybug_rows import edge_table, node_table
-from kgkit.graph.store import SCAN_ROWS, Rows
+from kgkit.graph.ladybug_scan import copy_nodes, rows_through_file
+from kgkit.graph.store import Rows
 from kgkit.graph.vectors import Vector
 from kgkit.records import Edge, EdgeKey, Node, NodeKey, Subgraph, Value
 from kgkit.schemas import graph_spec
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _A = TypeVar("_A")
-_PLACES_AT_ONCE = 50_000
 
 
 class LadybugStore:
@@ -103,22 +102,17 @@ class LadybugStore:
         parameters: Mapping[str, Value],
         columns: Mapping[str, str],
     ) -> Iterator["pa.Table"]:
-        """See GraphStore.scan.
-
-        Some ids in the order of the file, then their nodes, which thus lie side by side: one statement for all would hold all of its
-        answer in memory, and one for a range of ids or of places reads every node for each range.
-        """
+        """See GraphStore.scan."""
         given = checked(f"MATCH (n) WHERE {where} RETURN n", parameters, write=False)
-        match = f"MATCH (n:`{label}`)"
-        [[last]] = self.query(f"{match} RETURN max(offset(id(n)))").rows
-        returned = ", ".join(f"n.`{name}`" for name in columns)
-        looked_up = f"LOAD FROM $rows MATCH (n:`{label}` {{id: id}}) RETURN {returned}"
-        for first in range(0, last + 1 if isinstance(last, int) else 0, _PLACES_AT_ONCE):
-            here = f"offset(id(n)) >= {first} AND offset(id(n)) < {first + _PLACES_AT_ONCE}"
-            found = f"{match} WHERE {here} AND ({where}) RETURN n.id"
-            ids = self._table(found, given, {"id": "string"})
-            for start in range(0, ids.num_rows, SCAN_ROWS):
-                yield self._table(looked_up, {"rows": ids.slice(start, SCAN_ROWS)}, columns)
+
+        def copy(file: Path) -> None:
+            self._answer(
+                lambda connection: copy_nodes(
+                    connection, file, label, where=where, parameters=given, columns=columns
+                )
+            )
+
+        return rows_through_file(copy, columns)
 
     def dump(self) -> Iterator[Node | Edge]:
         """See GraphStore.dump."""
@@ -183,19 +177,6 @@ class LadybugStore:
                 raise
         self._enlarge_cache()
         return self._answer(work)
-
-    def _table(
-        self, cypher: str, parameters: Mapping[str, Any], columns: Mapping[str, str]
-    ) -> "pa.Table":
-        """The answer as one Arrow table of these columns, in the order in which the statement returns them."""
-
-        def work(connection: "ladybug.Connection") -> "pa.Table":
-            result = execute(connection, cypher, parameters)
-            found = result.get_as_arrow(check.BATCH_ROWS)
-            result.close()
-            return found
-
-        return self._answer(work).rename_columns(list(columns)).cast(arrow_schema(columns))
 
     def _open_to_read(self) -> "ladybug.Database":
         with contextlib.suppress(CacheFullError):  # a long log is replayed into memory

@@ -22,7 +22,7 @@ from kgkit.graph.neo4j_database import (
     shown_address,
     stamp,
 )
-from kgkit.graph.store import SCAN_ROWS, Rows
+from kgkit.graph.store import Rows
 from kgkit.graph.vectors import Vector
 from kgkit.records import Edge, EdgeKey, Node, NodeKey, Subgraph, Value
 from kgkit.schemas import graph_spec
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S = 10.0
 LOST_COMMITS_MENDED = 5
+_SCAN_ROWS = 2_000
 
 
 class Neo4jStore:
@@ -152,7 +153,10 @@ class Neo4jStore:
         import neo4j
         import pyarrow as pa
 
-        returned = ", ".join(f"n.`{name}`" for name in columns)
+        nothing = {"string": "''", "string[]": "[]"}
+        returned = ", ".join(
+            f"coalesce(n.`{name}`, {nothing[type_]})" for name, type_ in columns.items()
+        )
         cypher = f"MATCH (n:`{label}`) WHERE {where} RETURN {returned}"
         given, schema = checked(cypher, parameters, write=False), arrow_schema(columns)
         with (
@@ -161,7 +165,7 @@ class Neo4jStore:
             session.begin_transaction() as transaction,
         ):
             result = transaction.run(cypher, given)
-            while rows := list(islice(result, SCAN_ROWS)):
+            while rows := list(islice(result, _SCAN_ROWS)):
                 cells = zip(*(record.values() for record in rows), strict=True)
                 arrays = [
                     pa.array(some, type_) for some, type_ in zip(cells, schema.types, strict=True)

@@ -43,16 +43,4 @@ def passage_tables(store: GraphStore, kinds: Iterable[str] | None = None) -> Ite
         where, given = f"{where} AND n.kind IN $kinds", {"kinds": sorted(kinds)}
     counted = store.query(f"MATCH (n:Passage) WHERE {where} RETURN count(n)", given).rows
     found = store.scan("Passage", where=where, parameters=given, columns=COLUMNS)
-    ordered = by_id(found, total=cast("int", counted[0][0]), schema=arrow_schema(COLUMNS))
-    return map(_filled, ordered)
-
-
-def _filled(table: "pa.Table") -> "pa.Table":
-    """The table with "" and empty lists where it says nothing."""
-    import pyarrow as pa
-
-    for at, field in enumerate(table.schema):
-        if table.column(at).null_count:
-            nothing = pa.scalar("" if pa.types.is_string(field.type) else [], field.type)
-            table = table.set_column(at, field, table.column(at).fill_null(nothing))
-    return table
+    return by_id(found, total=cast("int", counted[0][0]), schema=arrow_schema(COLUMNS))

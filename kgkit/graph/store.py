@@ -13,8 +13,6 @@ from kgkit.records import Edge, EdgeKey, Node, NodeKey, Subgraph, Value
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SCAN_ROWS = 2_000
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
@@ -66,10 +64,10 @@ class GraphStore(Protocol):
         parameters: Mapping[str, Value],
         columns: Mapping[str, str],
     ) -> "Iterator[pa.Table]":
-        """Every node `n` of the label for which the Cypher condition `where` holds, once, in any order: tables of about SCAN_ROWS.
+        """Every node `n` of the label for which the Cypher condition `where` holds, once, in any order: tables of some thousand rows.
 
-        `columns`: properties (name -> string or string[]); one that a node does not have is null. For many nodes: `query` makes
-        objects of each and holds all of them.
+        `columns`: properties (name -> string or string[]); what a node does not have is "" or an empty list. For many nodes:
+        `query` makes objects of each and holds all of them.
         """
 
     def dump(self) -> Iterator[Node | Edge]:

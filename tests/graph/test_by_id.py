@@ -1,5 +1,6 @@
 """Tables that are sorted on the disk come whole and by id, whatever they were."""
 
+import contextlib
 import hashlib
 import random
 import tempfile
@@ -11,6 +12,8 @@ import pytest
 
 from kgkit.errors import KgkitError
 from kgkit.graph import by_id
+from kgkit.graph.ladybug_store import LadybugStore
+from kgkit.records import Node, NodeKey, Subgraph
 
 SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string()), ("parents", pa.list_(pa.string()))])
 
@@ -68,10 +71,27 @@ def test_no_tables_are_no_tables():
     assert list(by_id.by_id([], total=0, schema=SCHEMA)) == []
 
 
-def test_a_full_disk_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch):
-    def full(**_: object) -> object:
-        return Path("/dev/full").open("w+b")
+@pytest.fixture
+def full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder for temporary files in which the files that are laid there have no room."""
+    for name in ("parts.arrow", "rows.csv"):
+        (tmp_path / name).symlink_to("/dev/full")
+    monkeypatch.setattr(
+        tempfile, "TemporaryDirectory", lambda **_: contextlib.nullcontext(tmp_path)
+    )
 
-    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_full_disk_is_said_in_a_line():
     with pytest.raises(KgkitError, match=r"No space left.*make room .* or set TMPDIR"):
         list(by_id.by_id(tables(rows(57), 1), total=57, schema=SCHEMA))
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_full_disk_is_said_of_a_scan_too(tmp_path: Path):
+    store = LadybugStore(tmp_path / "graph.ladybug", owner="w")
+    node = Node(key=NodeKey(label="Asset", id="pump"), properties={"name": "Pump"})
+    store.merge(Subgraph(nodes=(node,)))
+    with pytest.raises(KgkitError, match=r"No space left.*make room .* or set TMPDIR"):
+        list(store.scan("Asset", where="true", parameters={}, columns={"id": "string"}))
+    store.close()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kgkit.errors import KgkitError, UsageError
-from kgkit.graph import ladybug_store, neo4j_store
+from kgkit.graph import ladybug_scan, neo4j_store
 from kgkit.graph.dump import dump_lines, dump_sha256
 from kgkit.graph.store import GraphStore
 from kgkit.records import Edge, EdgeKey, Node, Subgraph, Value, canonical_json
@@ -396,9 +396,8 @@ def test_more_rows_than_a_batch_holds(store: GraphStore, monkeypatch: pytest.Mon
 def test_a_scan_gives_every_node_once_that_meets_the_condition(
     store: GraphStore, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(ladybug_store, "SCAN_ROWS", 3)
-    monkeypatch.setattr(ladybug_store, "_PLACES_AT_ONCE", 5)
-    monkeypatch.setattr(neo4j_store, "SCAN_ROWS", 3)
+    monkeypatch.setattr(ladybug_scan, "_BYTES_AT_ONCE", 64)
+    monkeypatch.setattr(neo4j_store, "_SCAN_ROWS", 3)
     texts = [
         node("Passage", f"p{i}", kind="odd" if i % 2 else "even", parents=[f"{i}"])
         for i in range(17)
@@ -414,13 +413,44 @@ def test_a_scan_gives_every_node_once_that_meets_the_condition(
     tables = list(found)
     assert {tuple(table.schema.names) for table in tables} == {tuple(columns)}
     rows = [
-        (row["id"], row["parents"] or [], row["text"])
-        for table in tables
-        for row in table.to_pylist()
+        (row["id"], row["parents"], row["text"]) for table in tables for row in table.to_pylist()
     ]
     assert sorted(rows) == sorted(
-        [("bare", [], None), *((f"p{i}", [f"{i}"], None) for i in range(0, 17, 2) if i != 4)]
+        [("bare", [], ""), *((f"p{i}", [f"{i}"], "") for i in range(0, 17, 2) if i != 4)]
     )
+    assert len(tables) > 1
+
+
+HARD_TEXTS = [
+    'says "stop"',
+    '"',
+    "a,b",
+    "two\nlines",
+    "two\r\nlines\rmore",
+    "back\\slash \\n \\",
+    " room around ",
+    "é 轴承 😀",
+    "[a,b]",
+    "{x: 1}",
+    "NULL",
+    "tab\there",
+    "it's",
+    "#",
+]
+
+
+def test_a_scan_gives_texts_as_they_are(store: GraphStore):
+    texts = [
+        node("Passage", f"p{i:02}", text=text, parents=[text, "", text])
+        for i, text in enumerate(HARD_TEXTS)
+    ]
+    store.merge(Subgraph(nodes=tuple(texts)))
+    columns = {"id": "string", "text": "string", "parents": "string[]"}
+    found = store.scan("Passage", where="true", parameters={}, columns=columns)
+    rows = sorted(
+        (row["id"], row["text"], row["parents"]) for table in found for row in table.to_pylist()
+    )
+    assert rows == [(f"p{i:02}", text, [text, "", text]) for i, text in enumerate(HARD_TEXTS)]
 
 
 def test_a_scan_of_nothing_gives_no_rows(store: GraphStore):
