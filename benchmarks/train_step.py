@@ -50,7 +50,12 @@ def job(folder: Path, steps: int, rows: int) -> Any:
             raise
     owner = Workspace(work).choices().id
     graph = open_store("ladybug", workspace=work, owner=owner, settings=settings)
-    changes = {"stages.0.batch": rows, "stages.0.by_length": False, "stages.0.epochs": 1}
+    changes = {
+        "stages.0.batch": rows,
+        "stages.0.accumulation": 1,
+        "stages.0.by_length": False,
+        "stages.0.epochs": 1,
+    }
     recipe = read_recipe(find("small-sft"), changes)
     part = recipe.stages[0].data[0]
     assert isinstance(part, StatementsPart)

@@ -126,6 +126,7 @@ def _ground(options: GlobalOptions) -> "Iterator[tuple[Ground, Path]]":
             Ground(
                 graph=derivation.graph,
                 split=derivation.split,
+                ledger=derivation.ledger,
                 evaluations=root / "evaluations",
                 descriptions=descriptions(derivation.graph, derivation.split, held_out=False),
             ),

@@ -98,6 +98,7 @@ def _result(
 
 def _show(options: GlobalOptions, found: "RetrievalTable", *, encoder_missing: bool) -> None:
     from kgkit.evaluation.retrieval_table import TASK_COLUMNS
+    from kgkit.evaluation.set_table import SET_COLUMNS, set_rows
 
     if options.json:
         print_json(found.as_json())
@@ -105,6 +106,9 @@ def _show(options: GlobalOptions, found: "RetrievalTable", *, encoder_missing: b
     print_table(TASK_COLUMNS, found.task_rows())
     say("")
     print_table(found.columns(), found.score_rows())
+    if found.sets:
+        say("")
+        print_table(SET_COLUMNS, set_rows(found.sets))
     for line in found.remarks:
         say(line)
     for beside in found.published:

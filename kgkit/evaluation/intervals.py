@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
 
 RESAMPLES = 10_000
+ENOUGH = 6
+"""So many values have an interval: of n all lie on one side of the median with probability 2^(1-n), which is below 0.05 from six on."""
 _AT_ONCE = 2_000_000
 """Numbers drawn at once: bounds the memory of a bootstrap to some 50 MB."""
 _NOTHING = 1e-12

@@ -1,12 +1,13 @@
 """`kgkit evaluate retrieval`: pose all tasks, have embedders rank their items, keep the rankings with a run card."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from kgkit.errors import ContentError, UsageError
+from kgkit.evaluation.cut_off import CutOff, Ranked, Rule, cut_offs, ranked_queries
 from kgkit.evaluation.models import TrainedOn, trained_on
 from kgkit.evaluation.rankers import RANKERS, WITH_ENCODER, Rankings, ranked
 from kgkit.evaluation.results import versions
@@ -17,7 +18,7 @@ from kgkit.names import slug
 from kgkit.questions.baselines import Embed
 from kgkit.records import digest
 from kgkit.retrieval.embedder import Embedder
-from kgkit.retrieval.pose import Item, Posed, pose_all, without_data
+from kgkit.retrieval.pose import Item, Posed, Query, pose_all, without_data
 from kgkit.retrieval.tasks import BENCHMARK, Task, read_tasks
 from kgkit.splits import Split
 from kgkit.workspace import write_atomically
@@ -37,9 +38,13 @@ class Fold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PosedTask:
-    """A task with its folds (one, or one for each family that is held out in turn), and its size on all sides. No query is in two folds."""
+    """A task with its folds (one, or one for each family that is held out in turn), and its size on all sides. No query is in two folds.
+
+    `dev`: queries to learn cut-offs on; None where there is none, and where every family is held out in turn.
+    """
 
     task: Task
+    dev: Posed | None
     folds: tuple[Fold, ...]
     queries: int
     pairs: int
@@ -80,7 +85,10 @@ class PosedTasks:
 
 
 class TaskRankings(BaseModel):
-    """An embedder's rankings of one task: query id -> item ids, best first, at most 100; with the prompts that stood before the texts."""
+    """An embedder's rankings of one task: query id -> item ids, best first, at most 100; with the prompts that stood before the texts.
+
+    `cut_offs`: by rule; none without dev queries.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -89,6 +97,7 @@ class TaskRankings(BaseModel):
     query_prompt: str
     item_prompt: str
     rankings: dict[str, list[str]]
+    cut_offs: dict[Rule, CutOff] = {}
 
 
 class RetrievalResult(BaseModel):
@@ -135,6 +144,7 @@ def pose_tasks(graph: GraphStore, split: Split, *, holdout: str | None = None) -
             whole |= posed.relevant
         found[task.name] = PosedTask(
             task=task,
+            dev=sides["dev"] if holdout != EACH and sides["dev"].queries else None,
             folds=tuple(folds),
             queries=len(whole),
             pairs=sum(len(items) for items in whole.values()),
@@ -221,20 +231,26 @@ def evaluate_embedder(
             "Hold these families out in training, or add --allow-contaminated to have it marked"
         )
     tasks: dict[str, TaskRankings] = {}
+    tested: dict[str, dict[str, Ranked]] = {}
     for name, one in posed.tasks.items():
         on_task(name)
         queries = [query for fold in one.folds for query in fold.test.queries]
-        scores = embedder.scores(
-            one.task, [query.text for query in queries], [item.text for item in one.items]
-        )
-        rankings = rank(scores, [item.id for item in one.items])
+        found = _ranked(embedder, one.task, queries, one.items, one.relevant)
+        tested[name] = found.queries
         tasks[name] = TaskRankings(
             version=one.task.version,
             posed=one.digest(),
             query_prompt=embedder.prompt(one.task, "query"),
             item_prompt=embedder.prompt(one.task, "document"),
-            rankings=dict(zip((query.id for query in queries), rankings, strict=True)),
+            rankings=found.rankings,
         )
+    dev = {
+        name: _ranked(embedder, one.task, one.dev.queries, one.dev.items, one.dev.relevant).queries
+        for name, one in posed.tasks.items()
+        if one.dev
+    }
+    for name, found_cut_offs in cut_offs(dev, tested).items():
+        tasks[name] = tasks[name].model_copy(update={"cut_offs": found_cut_offs})
     result = RetrievalResult(
         model=embedder.name,
         identity=embedder.identity,
@@ -248,6 +264,31 @@ def evaluate_embedder(
     )
     _write(result, folder)
     return result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ranked:
+    """Queries with their rankings: query id -> item ids, and -> what cut-offs are learned from."""
+
+    rankings: dict[str, list[str]]
+    queries: dict[str, Ranked]
+
+
+def _ranked(
+    embedder: Embedder,
+    task: Task,
+    queries: Sequence[Query],
+    items: Sequence[Item],
+    relevant: Mapping[str, frozenset[str]],
+) -> _Ranked:
+    texts = [query.text for query in queries], [item.text for item in items]
+    scores, ids = embedder.scores(task, *texts), [item.id for item in items]
+    asked = [query.id for query in queries]
+    wanted = [relevant[query] for query in asked]
+    return _Ranked(
+        rankings=dict(zip(asked, rank(scores, ids), strict=True)),
+        queries=dict(zip(asked, ranked_queries(scores, ids, wanted), strict=True)),
+    )
 
 
 def kept_results(

@@ -13,11 +13,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kgkit.evaluation.intervals import Interval, percentiles, resampled_means
+from kgkit.evaluation.intervals import ENOUGH, Interval, percentiles, resampled_means
 from kgkit.evaluation.published import Beside, published_beside
 from kgkit.evaluation.rankers import Rankings
 from kgkit.evaluation.retrieval_bench import PosedTask, PosedTasks, RetrievalResult
 from kgkit.evaluation.retrieval_metrics import Found, blind, by_query
+from kgkit.evaluation.set_table import SET_COLUMNS, ReturnedSets, returned_sets, set_rows
 from kgkit.evaluation.table import as_markdown
 from kgkit.retrieval.pose import SEEN
 from kgkit.retrieval.tasks import BENCHMARK
@@ -34,8 +35,6 @@ MEAN = "mean"
 """The row of a ranker's means over tasks."""
 RANDOM = "random (expected)"
 _DECIDES = METRICS.index("MAP@100")
-_ENOUGH = 6
-"""Of n values all lie on one side of the median with probability 2^(1-n): below 0.05 from six on."""
 _SEED = 0
 """Of the draws of all intervals."""
 TASK_COLUMNS = (
@@ -108,13 +107,14 @@ class Verdict:
 
 @dataclass(kw_only=True)
 class RetrievalTable:
-    """What is shown and written. `published`: what a paper reports, beside and never among ours."""
+    """What is shown and written. `published`: what a paper reports, beside and never among ours; `sets`: of models alone."""
 
     posed: PosedTasks
     rows: Sequence[_Row]
     verdicts: dict[str, dict[str, Verdict]] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     published: Sequence[Beside] = ()
+    sets: Sequence[ReturnedSets] = ()
 
     @cached_property
     def scores(self) -> list[RetrievalScore]:
@@ -156,6 +156,7 @@ class RetrievalTable:
                 model: {task: verdict.as_json() for task, verdict in verdicts.items()}
                 for model, verdicts in self.verdicts.items()
             },
+            "returned_sets": [asdict(one) for one in self.sets],
             "remarks": self.remarks,
             "published": [beside.as_json() for beside in self.published],
         }
@@ -165,6 +166,7 @@ class RetrievalTable:
         parts = [
             as_markdown(TASK_COLUMNS, self.task_rows()),
             as_markdown(self.columns(), self.score_rows()),
+            as_markdown(SET_COLUMNS, set_rows(self.sets)) if self.sets else "",
             "\n".join(f"- {remark}" for remark in self.remarks),
         ]
         for beside in self.published:
@@ -201,7 +203,10 @@ def retrieval_table(
         for result in results
     ]
     found = RetrievalTable(
-        posed=posed, rows=[*baselines, *models], published=published_beside(BENCHMARK)
+        posed=posed,
+        rows=[*baselines, *models],
+        published=published_beside(BENCHMARK),
+        sets=returned_sets(posed, results),
     )
     for row in models:
         found.verdicts[row.name] = dict(_verdicts(row, baselines, posed))
@@ -253,7 +258,7 @@ def _scores(rows: Sequence[_Row], posed: PosedTasks) -> Iterator[RetrievalScore]
             if not slice_:
                 values.append(some.mean(0))
                 drawn.append(means)
-            intervals = percentiles(means) if len(places) >= _ENOUGH else None
+            intervals = percentiles(means) if len(places) >= ENOUGH else None
             yield from _numbers(rows, task, some.mean(0), len(places), intervals, slice_)
     intervals = percentiles(np.mean(drawn, axis=0))
     yield from _numbers(rows, MEAN, np.mean(values, axis=0), len(values), intervals, "")
@@ -339,7 +344,7 @@ def _verdicts(
         gains = np.stack([mine - one.values[task][:, _DECIDES] for one in baselines], axis=1)
         drawn.append(resampled_means(gains, seed=_SEED + seed))
         means.append(gains.mean(0))
-        yield task, _verdict(baselines, means[-1], drawn[-1] if len(mine) >= _ENOUGH else None)
+        yield task, _verdict(baselines, means[-1], drawn[-1] if len(mine) >= ENOUGH else None)
     yield MEAN, _verdict(baselines, np.mean(means, axis=0), np.mean(drawn, axis=0))
 
 

@@ -63,7 +63,7 @@ class Job:
             "max_grad_norm": stage.max_grad_norm,
             "optim": "adamw_torch",
             "packing": stage.packing,
-            "train_sampling_strategy": "group_by_length" if stage.by_length else "random",
+            "train_sampling_strategy": "batch_rebalance" if stage.by_length else "random",
             "activation_checkpointing": recipe.checkpointing,
             "bf16": number_format(recipe) == "bfloat16",
             "seed": recipe.seed,

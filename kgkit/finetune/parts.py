@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -21,7 +21,6 @@ from kgkit.finetune.recipe import (
     ListsPart,
     Part,
     QuestionsPart,
-    Stage,
     StatementsPart,
 )
 from kgkit.finetune.rows import Row, Turns, turn
@@ -71,9 +70,9 @@ def part_name(part: QuestionsPart | ListsPart | StatementsPart | CorpusPart) -> 
     return part.corpus if isinstance(part, CorpusPart) else f"{part.source} {part.benchmark}"
 
 
-def export_corpora(stages: Sequence[Stage], source: Source) -> None:
-    """Write the corpora that the stages name to the run's folder, in one export. Raises as `kgkit export` does."""
-    names = {part.corpus for stage in stages for part in stage.data if isinstance(part, CorpusPart)}
+def export_corpora(parts: Iterable[Part], source: Source) -> None:
+    """Write the corpora that the parts name to the run's folder, in one export. Raises as `kgkit export` does."""
+    names = {part.corpus for part in parts if isinstance(part, CorpusPart)}
     if not names:
         return
     source.folder.mkdir(parents=True, exist_ok=True)

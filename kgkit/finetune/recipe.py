@@ -139,7 +139,7 @@ class Stage(BaseModel):
     packing: bool
     """Several rows in one sequence; none sees another."""
     by_length: bool
-    """Rows of like length in one batch."""
+    """Rows of like length in one batch: those of a step, drawn at random, are divided among its batches (accumulation, devices) by length."""
 
 
 class Gradients(BaseModel):

@@ -106,7 +106,7 @@ def prepare(
     )  # fmt: skip
     guard = Guard(bench.graph, bench.split, recipe.protocol, stems)
     count = token_counter(recipe, model)
-    export_corpora(recipe.stages, source)
+    export_corpora((part for stage in recipe.stages for part in stage.data), source)
 
     jobs: list[Job] = []
     explained: list[Row] = []

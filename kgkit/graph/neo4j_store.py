@@ -22,6 +22,7 @@ from kgkit.graph.neo4j_database import (
     shown_address,
     stamp,
 )
+from kgkit.graph.neo4j_rows import dump_edges, dump_nodes, plain
 from kgkit.graph.store import Rows
 from kgkit.graph.vectors import Vector
 from kgkit.records import Edge, EdgeKey, Node, NodeKey, Subgraph, Value
@@ -130,7 +131,7 @@ class Neo4jStore:
         def work(transaction: "neo4j.ManagedTransaction") -> Rows:
             result = transaction.run(cypher, given)
             columns = tuple(result.keys())
-            rows = tuple(tuple(_plain(cell) for cell in record.values()) for record in result)
+            rows = tuple(tuple(plain(cell) for cell in record.values()) for record in result)
             return Rows(columns=columns, rows=rows)
 
         with (
@@ -182,9 +183,9 @@ class Neo4jStore:
             session.begin_transaction() as transaction,
         ):
             for kind in check.node_kinds(spec):
-                yield from _dump_nodes(transaction, kind)
+                yield from dump_nodes(transaction, kind)
             for edge_kind in check.edge_kinds(spec):
-                yield from _dump_edges(transaction, edge_kind)
+                yield from dump_edges(transaction, edge_kind)
 
     def clear(self) -> None:
         """See GraphStore.clear. In transactions of 10,000 nodes, so that any graph fits in memory."""
@@ -355,61 +356,3 @@ def _edge_key(kind: check.EdgeKind, row: check.EdgeRow) -> dict[str, Any]:
 def _key_map(kind: check.EdgeKind) -> str:
     pairs = ", ".join(f"`{name}`: row.k{i}" for i, name in enumerate(kind.key))
     return f"{{{pairs}}}" if pairs else ""
-
-
-def _dump_nodes(transaction: "neo4j.Transaction", kind: check.NodeKind) -> Iterator[Node]:
-    found = transaction.run(
-        f"MATCH (n:`{kind.label}`) WHERE n.id > '' RETURN n.id, properties(n) ORDER BY n.id"
-    )
-    for id_, properties in found:
-        yield Node(
-            key=NodeKey(label=kind.label, id=id_), properties=_known(kind.columns, properties)
-        )
-
-
-def _dump_edges(transaction: "neo4j.Transaction", kind: check.EdgeKind) -> Iterator[Edge]:
-    order = ", ".join(["a.id", "b.id", *(f"r.`{name}`" for name in kind.key)])
-    found = transaction.run(
-        f"MATCH (a:`{kind.start}`)-[r:`{kind.type}`]->(b:`{kind.end}`) WHERE a.id > '' "
-        f"RETURN a.id, b.id, properties(r) ORDER BY {order}"
-    )
-    for start, end, properties in found:
-        extra = tuple(properties[name] for name in kind.key)
-        yield Edge(
-            key=kind.edge_key(start, end, extra), properties=_known(kind.columns, properties)
-        )
-
-
-def _known(columns: Mapping[str, str], properties: dict[str, Any]) -> check.Properties:
-    """The properties that schemas/graph.yaml knows: what people add in Neo4j Browser is theirs."""
-    return {
-        name: properties[name]
-        for name in columns
-        if properties.get(name) is not None and properties[name] != []
-    }
-
-
-def _plain(cell: Any) -> object:  # noqa: ANN401 - whatever the database gives
-    """A cell of a query as JSON-able data; see Rows."""
-    from neo4j import graph
-
-    if isinstance(cell, graph.Node):
-        return {"_label": min(cell.labels, default=""), **_plain_map(cell)}
-    if isinstance(cell, graph.Relationship):
-        return {"_type": cell.type, **_plain_map(cell)}
-    if isinstance(cell, graph.Path):
-        steps = [_plain(cell.start_node)]
-        for relationship, node in zip(cell.relationships, cell.nodes[1:], strict=True):
-            steps += [_plain(relationship), _plain(node)]
-        return steps
-    if isinstance(cell, dict):
-        return _plain_map(cell)
-    if isinstance(cell, (list, tuple)) and not hasattr(cell, "srid"):
-        return [_plain(item) for item in cell]
-    if cell is None or isinstance(cell, (str, int, float, bool)):
-        return cell
-    return cell.iso_format() if hasattr(cell, "iso_format") else str(cell)
-
-
-def _plain_map(items: Mapping[str, Any]) -> dict[str, object]:
-    return {str(name): _plain(value) for name, value in items.items()}

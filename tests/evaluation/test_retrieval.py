@@ -252,6 +252,19 @@ def test_an_embedder_is_ranked_kept_and_compared(small: Path, model: Path) -> No
     assert queries == sum(one["tested"] for one in found["tasks"].values())
     again = kgkit("evaluate", "retrieval", "--compare", "--json", workspace=small).json
     assert _of("counted", again) == _of("counted", found)
+    assert again["returned_sets"] == found["returned_sets"]
+
+
+def test_sets_are_returned_by_what_dev_queries_taught(starter: Path, model: Path) -> None:
+    found = kgkit("evaluate", "retrieval", "--model", model, "--json", workspace=starter).json
+    sets = {(one["task"], one["rule"]): one for one in found["returned_sets"]}
+    rules = {"first 10", "first k", "score", "distance"}
+    assert set(sets) == {(task, rule) for task in (*found["tasks"], "mean") for rule in rules}
+    for task in found["tasks"]:
+        assert sets[task, "first k"]["value"] == int(sets[task, "first k"]["value"]) >= 1
+        assert sets[task, "first k"]["gain"] == 0
+    shown = kgkit("evaluate", "retrieval", "--model", model, workspace=starter).out
+    assert "F1 less that of first k" in shown
 
 
 def test_a_verdict_names_the_strongest_that_is_surely_beaten(posed: PosedTasks) -> None:

@@ -9,6 +9,7 @@ import yaml
 
 from kgkit.evaluation.models import CARD
 from kgkit.finetune.card import MODEL_CARD, hardware, versions
+from kgkit.finetune.embedder.rows import TEXTS
 from kgkit.workspace import write_atomically
 
 
@@ -31,6 +32,7 @@ def write(folder: Path, card: Mapping[str, Any]) -> Path:
 
 def _model_card(card: Mapping[str, Any]) -> str:
     recipe, learned = card["recipe"], card["trained_on"]
+    first = next(iter(card["data"]["tasks"]))
     head = {
         "library_name": "sentence-transformers",
         "base_model": card["model"]["name"],
@@ -46,7 +48,7 @@ def _model_card(card: Mapping[str, Any]) -> str:
         "",
         f"{recipe['title']}. {recipe['source']}.",
         "",
-        f"Trained from {card['model']['name']} on the retrieval tasks {', '.join(learned['corpora'])}, on the asset families "
+        f"Trained from {card['model']['name']} on {_learned(card)}, on the asset families "
         f"{', '.join(learned['families']) or '(none)'}; held out were {', '.join(card['held_out']) or '(none)'}.",
         f"{_descriptions(card)}",
         "",
@@ -54,8 +56,8 @@ def _model_card(card: Mapping[str, Any]) -> str:
         "from sentence_transformers import SentenceTransformer",
         "",
         'model = SentenceTransformer("THIS-DIRECTORY")',
-        f'queries = model.encode_query(["..."], prompt_name="{learned["corpora"][0]}-query")',
-        f'items = model.encode_document(["..."], prompt_name="{learned["corpora"][0]}-document")',
+        f'queries = model.encode_query(["..."], prompt_name="{first}-query")',
+        f'items = model.encode_document(["..."], prompt_name="{first}-document")',
         "```",
         "",
         *_table(card["evaluation"]),
@@ -63,6 +65,13 @@ def _model_card(card: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _learned(card: Mapping[str, Any]) -> str:
+    corpora = card["trained_on"]["corpora"]
+    if corpora == [TEXTS]:
+        return f"texts of {card['recipe']['loss']['texts'].get('corpus') or 'files'}, with words hidden"
+    return f"the retrieval tasks {', '.join(corpora)}"
 
 
 def _descriptions(card: Mapping[str, Any]) -> str:

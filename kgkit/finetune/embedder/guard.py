@@ -30,12 +30,14 @@ def check(
     sides: Mapping[str, Mapping[Side, Posed]],
     graph: GraphStore,
     split: Split,
+    texts: Iterable[Row] = (),
 ) -> Passed:
-    """Every text of every step, with all items that it is ranked among.
+    """Every text of every step, with all items that it is ranked among. `texts`: what is learned where no task is.
 
     Raises ContentError at the first that names a held-out asset, asks what the dev or held-out side asks, or is about a family of these.
     """
-    learned = {name: posed["train"] for name, posed in sides.items()}
+    texts = list(texts)
+    learned = {} if texts else {name: posed["train"] for name, posed in sides.items()}
     families: set[str] = set()
     assets = Assets(reading.assets(graph, role=None), split).rows
     for name, posed in learned.items():
@@ -47,6 +49,7 @@ def check(
         families |= {
             split.family(assets[item.id].name) for item in posed.items if item.id in assets
         }
+    families |= {split.family(assets[one.asset].name) for one in texts if one.asset in assets}
     tested = [
         _asked(name, query.text)
         for name, posed in sides.items()

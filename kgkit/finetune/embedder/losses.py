@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from kgkit.finetune.embedder.recipe import AllItems, Contrastive, InBatch, Loss, Ordered
+from kgkit.errors import KgkitError
+from kgkit.finetune.embedder.recipe import (
+    AllItems,
+    Contrastive,
+    InBatch,
+    Loss,
+    MaskedLanguage,
+    Ordered,
+)
 from kgkit.finetune.embedder.rows import Row, item_as_read
 from kgkit.retrieval.pose import Posed
 
@@ -18,6 +26,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 Label = float | list[int]
+_IGNORED = -100
+"""The label of a place that is not asked about, as everywhere in transformers."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,8 @@ def labels(rows: Sequence[Row], loss: Loss, table: Table) -> list[Label]:
     """What the trainer gives the loss beside each row's texts."""
     if isinstance(loss, Contrastive | Ordered):
         return [float(row.relevant) for row in rows]
+    if isinstance(loss, MaskedLanguage):
+        return [0.0] * len(rows)
     return [
         [table.queries[row.task, row.query], table.items[row.task, row.item] if row.item else -1]
         for row in rows
@@ -88,6 +100,8 @@ def build(loss: Loss, model: Any, table: Table) -> Any:  # noqa: ANN401 - torch'
     if isinstance(loss, Ordered):
         of_name = {"cosent": losses.CoSENTLoss, "angle": losses.AnglELoss}
         return of_name[loss.name](model, scale=loss.scale)
+    if isinstance(loss, MaskedLanguage):
+        return _masked_language(loss, model)
     if loss.masked:
         return _masked_in_batch(loss, model, table)
     return _unlabelled(losses.MultipleNegativesRankingLoss(model, scale=loss.scale))
@@ -144,6 +158,37 @@ def _masked_in_batch(loss: InBatch, model: Any, table: Table) -> Any:  # noqa: A
             )
 
     return MaskedInBatchLoss()
+
+
+def _masked_language(loss: MaskedLanguage, model: Any) -> Any:  # noqa: ANN401
+    import torch
+    from transformers import DataCollatorForLanguageModeling
+
+    encoder = model[0].model
+    if model.tokenizer.mask_token is None:
+        raise KgkitError(
+            "masked-language needs a model whose tokenizer has a mask: take an encoder, no decoder"
+        )
+    hiding = DataCollatorForLanguageModeling(model.tokenizer, mlm_probability=loss.share)
+
+    class MaskedLanguageLoss(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, features: Iterable[dict[str, Any]], labels: Any) -> Any:  # noqa: ANN401, ARG002
+            (texts,) = features
+            shown, hidden = hiding.torch_mask_tokens(texts["input_ids"].clone())
+            asked = hidden != _IGNORED
+            states = encoder(
+                input_ids=shown, attention_mask=texts["attention_mask"]
+            ).last_hidden_state
+            if not asked.any():
+                return 0.0 * states.sum()
+            scores = states[asked] @ encoder.get_input_embeddings().weight.T
+            return torch.nn.functional.cross_entropy(scores, hidden[asked])
+
+    return MaskedLanguageLoss()
 
 
 def _unlabelled(loss: Any) -> Any:  # noqa: ANN401

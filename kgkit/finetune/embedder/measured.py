@@ -4,15 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kgkit.evaluation.intervals import percentiles, resampled_means
+from kgkit.evaluation.intervals import ENOUGH, percentiles, resampled_means
 from kgkit.evaluation.retrieval_bench import PosedTasks, RetrievalResult
 from kgkit.evaluation.retrieval_metrics import by_query, rank, retrieval
 from kgkit.retrieval.embedder import Embedder
 from kgkit.retrieval.pose import Posed
 
 MEAN = "mean"
-_ENOUGH = 6
-"""Queries that an interval needs."""
 _SEED = 0
 
 
@@ -60,7 +58,7 @@ def _gain(before: Sequence[float], after: Sequence[float]) -> dict[str, Any]:
 
     gains = np.array(after) - np.array(before)
     interval = None
-    if len(gains) >= _ENOUGH:
+    if len(gains) >= ENOUGH:
         (interval,) = percentiles(resampled_means(gains[:, None], seed=_SEED))
     return {
         "queries": len(gains),

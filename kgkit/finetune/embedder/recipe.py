@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from kgkit.finetune.recipe import NAME, Lora, read_as
+from kgkit.finetune.recipe import NAME, CorpusPart, FilesPart, Lora, read_as
 
 Pooling = Literal["mean", "last"]
 
@@ -50,7 +50,21 @@ class Ordered(_Loss):
     """Share of relevant pairs in a batch."""
 
 
-Loss = Annotated[AllItems | InBatch | Contrastive | Ordered, Field(discriminator="name")]
+class MaskedLanguage(_Loss):
+    """No task: words that are hidden in texts are filled in. Devlin et al. 2019; the baseline of the embedding paper's appendix B.
+
+    A word is read off the encoder's own word embeddings: a sentence-transformers directory has no other head.
+    """
+
+    name: Literal["masked-language"]
+    share: float = Field(gt=0, lt=1)
+    """Of a text's tokens."""
+    texts: CorpusPart | FilesPart = Field(discriminator="source")
+
+
+Loss = Annotated[
+    AllItems | InBatch | Contrastive | Ordered | MaskedLanguage, Field(discriminator="name")
+]
 
 
 class EmbedderRecipe(BaseModel):
@@ -81,7 +95,7 @@ class EmbedderRecipe(BaseModel):
     """Probability that a field's value is followed by its description, drawn afresh each time. Embedding paper, section 3.3."""
     steps: int = Field(gt=0)
     batch: int = Field(gt=0)
-    """Queries of a step (pairs, where the loss takes pairs); all are of one task."""
+    """Queries of a step (pairs, or texts, where the loss takes these); all are of one task."""
     balance: float = Field(ge=0, le=1)
     """Steps of a task go by its number of queries to this power. 0: the same for every task; 1: every query as often as any other."""
     learning_rate: float = Field(gt=0)

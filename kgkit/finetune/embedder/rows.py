@@ -14,6 +14,8 @@ from kgkit.retrieval.pose import Item, Query
 from kgkit.retrieval.tasks import Task
 from kgkit.retrieval.texts import item_prompt, query_prompt, query_text
 
+TEXTS = "texts"
+"""What stands for a task where none is learned."""
 Descriptions = Mapping[str, str]
 """Normal form of a value -> one sentence about it."""
 

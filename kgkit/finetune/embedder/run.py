@@ -26,18 +26,21 @@ from kgkit.finetune.embedder import guard
 from kgkit.finetune.embedder.encoder import open_base, require_pooling, save
 from kgkit.finetune.embedder.losses import Table
 from kgkit.finetune.embedder.measured import gained, maps
-from kgkit.finetune.embedder.recipe import AllItems, EmbedderRecipe
+from kgkit.finetune.embedder.recipe import AllItems, EmbedderRecipe, MaskedLanguage
 from kgkit.finetune.embedder.rows import Descriptions
-from kgkit.finetune.embedder.sampler import Batch, draw
+from kgkit.finetune.embedder.sampler import Batch, draw, draw_texts
 from kgkit.finetune.embedder.train import Trained, train
 from kgkit.finetune.engine import Step
+from kgkit.finetune.parts import EXPORTED, Source, export_corpora, rows_of
 from kgkit.finetune.recipe import as_yaml, meant
+from kgkit.finetune.rows import Row as Text
 from kgkit.finetune.run import RECIPE, require_same
 from kgkit.graph.store import GraphStore
 from kgkit.retrieval.embedder import open_embedder
 from kgkit.retrieval.pose import Posed, pose_all
 from kgkit.retrieval.tasks import read_tasks, task_names
 from kgkit.splits import Side, Split
+from kgkit.teacher.ledger import Ledger
 from kgkit.workspace import write_atomically
 
 ROWS = "rows.jsonl"
@@ -62,6 +65,7 @@ class Ground:
 
     graph: GraphStore
     split: Split
+    ledger: Ledger
     evaluations: Path
     descriptions: Descriptions
 
@@ -124,8 +128,12 @@ def prepare(
             "no retrieval task has a query to learn from in this workspace; load tables first: kgkit load"
         )
     learned = {name: one["train"] for name, one in sides.items()}
-    batches = draw(recipe, learned, descriptions=ground.descriptions)
-    passed = guard.check(batches, sides, ground.graph, ground.split)
+    texts = _texts(recipe, folder, ground)
+    if isinstance(recipe.loss, MaskedLanguage):
+        batches = draw_texts(recipe, texts)
+    else:
+        batches = draw(recipe, learned, descriptions=ground.descriptions)
+    passed = guard.check(batches, sides, ground.graph, ground.split, texts)
     return Prepared(
         recipe=recipe,
         model=model,
@@ -183,6 +191,23 @@ def finetune_embedder(prepared: Prepared, ground: Ground, watcher: Watcher) -> F
     for aside in (_CHECKPOINTS, _UNTRAINED):
         shutil.rmtree(folder / aside, ignore_errors=True)
     return Finished(folder=folder, card=path, said=card)
+
+
+def _texts(recipe: EmbedderRecipe, folder: Path, ground: Ground) -> list[Text]:
+    """What is learned where no task is."""
+    if not isinstance(recipe.loss, MaskedLanguage):
+        return []
+    source = Source(
+        graph=ground.graph,
+        ledger=ground.ledger,
+        split=ground.split,
+        folder=folder,
+        seed=recipe.seed,
+    )
+    export_corpora([recipe.loss.texts], source)
+    texts = list(rows_of(recipe.loss.texts, source))
+    shutil.rmtree(folder / EXPORTED, ignore_errors=True)
+    return texts
 
 
 def is_finished(prepared: Prepared) -> bool:
@@ -270,6 +295,7 @@ def _write_rows(prepared: Prepared) -> dict[str, Any]:
     return {
         "file": ROWS,
         "sha256": hashlib.sha256(content).hexdigest(),
+        "steps": dict(steps),
         "tasks": {
             name: {
                 "queries": len(posed["train"].queries),
@@ -315,7 +341,7 @@ def _said(
         "trained_on": {
             "protocol": "transfer",
             "families": prepared.passed.families,
-            "corpora": list(prepared.sides),
+            "corpora": sorted({batch[0].task for batch in prepared.batches}),
         },
         "held_out": sorted(ground.split.held_out),
         "contamination": {"rows_checked": prepared.passed.checked, "found": 0},

@@ -6,12 +6,13 @@ stopped.
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import TypeVar
 
 from kgkit.errors import UsageError
 from kgkit.finetune.embedder.recipe import AllItems, Contrastive, EmbedderRecipe, Ordered
-from kgkit.finetune.embedder.rows import Descriptions, Row, item_as_read, query_as_asked
+from kgkit.finetune.embedder.rows import TEXTS, Descriptions, Row, item_as_read, query_as_asked
+from kgkit.finetune.rows import Row as Text
 from kgkit.retrieval.pose import Item, Posed, Query
 
 Pair = tuple[Query, Item]
@@ -29,6 +30,20 @@ def draw(
     return [
         tuple(_row(recipe, learned[name], pair, descriptions, rng) for pair in next(streams[name]))
         for name in order
+    ]
+
+
+def draw_texts(recipe: EmbedderRecipe, texts: Sequence[Text]) -> list[Batch]:
+    """The rows of every step where no task is learned: texts as they are. Raises UsageError where there is none."""
+    if not texts:
+        raise UsageError("loss.texts: there is no text to learn from")
+    again = _again(texts, random.Random(recipe.seed))  # noqa: S311 - a draw of data
+    return [
+        tuple(
+            Row(task=TEXTS, query=one.id, item="", relevant=True, text=one.words, item_text="")
+            for one in islice(again, recipe.batch)
+        )
+        for _ in range(recipe.steps)
     ]
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from kgkit import content
 
 
-def tiny_encoder(directory: Path, *, plain: bool = False) -> Path:
-    """`plain`: without pooling, as transformers saves an encoder."""
+def tiny_encoder(directory: Path, *, plain: bool = False, mask: bool = False) -> Path:
+    """`plain`: without pooling, as transformers saves an encoder. `mask`: its tokenizer can hide a word."""
     import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
@@ -24,10 +24,17 @@ def tiny_encoder(directory: Path, *, plain: bool = False) -> Path:
     tasks = sorted(content.path("evaluation", "retrieval").glob("*.yaml"))
     words.train_from_iterator(
         (path.read_text(encoding="utf-8") for path in (*sources, *tasks)),
-        WordLevelTrainer(special_tokens=["[UNK]", "[PAD]", "[SEP]"], show_progress=False),
+        WordLevelTrainer(
+            special_tokens=["[UNK]", "[PAD]", "[SEP]", *(["[MASK]"] if mask else [])],
+            show_progress=False,
+        ),
     )
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=words, unk_token="[UNK]", pad_token="[PAD]", eos_token="[SEP]"
+        tokenizer_object=words,
+        unk_token="[UNK]",
+        pad_token="[PAD]",
+        eos_token="[SEP]",
+        mask_token="[MASK]" if mask else None,
     )
     encoder = BertModel(
         BertConfig(
