@@ -67,20 +67,40 @@ def copy_nodes(
 
 
 def _tables(file: Path, columns: Mapping[str, str]) -> Iterator["pa.Table"]:
-    """The rows of the CSV, some at a time; what a node does not have is "" or an empty list."""
+    """The rows of the CSV, some at a time; what a node does not have is "" or an empty list. A row that does not fit is read by larger parts."""
+    import pyarrow as pa
+
+    given, size = 0, _BYTES_AT_ONCE
+    while True:
+        try:
+            for table in _read(file, columns, size=size, after=given):
+                given += table.num_rows
+                yield table
+        except pa.ArrowInvalid:
+            if size > file.stat().st_size:
+                raise
+            size *= 8
+        else:
+            return
+
+
+def _read(file: Path, columns: Mapping[str, str], *, size: int, after: int) -> Iterator["pa.Table"]:
+    """The rows after the first `after`, from parts of `size` bytes."""
     import pyarrow as pa
     from pyarrow import csv
 
     reader = csv.open_csv(
         file,
         read_options=csv.ReadOptions(
-            column_names=list(columns), block_size=_BYTES_AT_ONCE, use_threads=False
+            column_names=list(columns), block_size=size, use_threads=False
         ),
         parse_options=csv.ParseOptions(newlines_in_values=True),
         convert_options=csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string())),
     )
     schema = arrow_schema(columns)
-    for batch in reader:
+    for whole in reader:
+        batch = whole.slice(min(after, whole.num_rows))
+        after -= whole.num_rows - batch.num_rows
         arrays = [
             batch.column(at) if pa.types.is_string(field.type) else _lists(batch.column(at))
             for at, field in enumerate(schema)

@@ -439,7 +439,11 @@ HARD_TEXTS = [
 ]
 
 
-def test_a_scan_gives_texts_as_they_are(store: GraphStore):
+@pytest.mark.parametrize("size", [12, 90])  # parts end within texts; a row is longer than a part
+def test_a_scan_gives_texts_as_they_are(
+    size: int, store: GraphStore, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(ladybug_scan, "_BYTES_AT_ONCE", size)
     texts = [
         node("Passage", f"p{i:02}", text=text, parents=[text, "", text])
         for i, text in enumerate(HARD_TEXTS)
