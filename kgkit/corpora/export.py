@@ -23,6 +23,7 @@ from kgkit.corpora.writers import JsonlWriter, ParquetWriter, Writer
 from kgkit.errors import KgkitError, UsageError
 from kgkit.expand.scope import Assets
 from kgkit.graph import reading
+from kgkit.graph.arrow import steady_memory
 from kgkit.graph.store import GraphStore
 from kgkit.splits import Split
 from kgkit.teacher.ledger import Ledger
@@ -115,7 +116,7 @@ def export(
     when there is nothing to write: then `folder` is as it was.
     """
     folder = folder.resolve()  # a link to a folder goes on leading to it
-    with replacing(folder, kind="corpora") as new:
+    with steady_memory(), replacing(folder, kind="corpora") as new:
         _refuse_leaks(curation)
         written = Export(folder=folder, checked=curation.checked())
         search = _Search(
@@ -203,9 +204,9 @@ class _Search:
         import pyarrow.compute as pc
 
         ids, reasons = self._judged
-        of = pc.min_max(rows.column("id")).as_py()
-        if of["min"] is None or not ids:
+        if not ids or not len(rows):
             return rows
+        of = pc.min_max(rows.column("id")).as_py()
         these = slice(bisect_left(ids, of["min"]), bisect_right(ids, of["max"]))
         place = pc.index_in(rows.column("id"), pa.array(ids[these], pa.string()))
         if place.null_count == len(place):
@@ -253,8 +254,9 @@ def _write(
                     kind = ParquetWriter if order.format == "hf" else JsonlWriter
                     path = f"{corpus.name}/{split}.{ending}"
                     writers[corpus.name, split] = kind(folder, path, corpus)
-                mine = pc.equal(table.column("split"), split)
-                writers[corpus.name, split].write(table if len(splits) == 1 else table.filter(mine))
+                whole = len(splits) == 1
+                mine = table if whole else table.filter(pc.equal(table.column("split"), split))
+                writers[corpus.name, split].write(mine)
     finally:
         for writer in writers.values():
             writer.close()

@@ -134,7 +134,7 @@ class _Cells:
 
         about = [table.column(name) for name in ("asset", "part", "sensor", "failure_mode")]
         key = pc.binary_join_element_wise(*about, _BETWEEN).combine_chunks().dictionary_encode()
-        found = [self._known(each) for each in key.dictionary.to_pylist()]
+        found = list(map(self._known, key.dictionary.to_pylist()))
         return pa.array(found, arrow_types()["string[]"]).take(key.indices)
 
     def _of(self, key: str) -> list[str]:

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from kgkit.corpora.row import Corpus
+from kgkit.corpora.row import LINEAGE, Corpus
 from kgkit.graph.arrow import arrow_schema
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _ROWS_PER_GROUP = 2_000
 _ROWS_AT_ONCE = 1_000
+_COME_AGAIN = {*LINEAGE, "kind"} - {"ask"}
+"""Columns in which many rows say the same."""
 
 
 class Writer(Protocol):
@@ -41,7 +43,11 @@ class ParquetWriter:
         self._schema = arrow_schema(corpus.columns)
         self._waiting = self._schema.empty_table()
         (folder / path).parent.mkdir(exist_ok=True)
-        self._writer = pq.ParquetWriter(folder / path, self._schema, compression="zstd")
+        # a dictionary of texts that stand once each is made for nothing
+        again = [_leaf(field) for field in self._schema if field.name in _COME_AGAIN]
+        self._writer = pq.ParquetWriter(
+            folder / path, self._schema, compression="zstd", use_dictionary=again
+        )
         self._packer = ThreadPoolExecutor(max_workers=1)
         self._packing: Future[None] = self._packer.submit(lambda: None)
 
@@ -73,6 +79,13 @@ class ParquetWriter:
             self._packing = self._packer.submit(
                 self._writer.write_table, group, row_group_size=_ROWS_PER_GROUP
             )
+
+
+def _leaf(field: "pa.Field") -> str:
+    """What Parquet calls a column of texts, or of lists of them."""
+    import pyarrow as pa
+
+    return f"{field.name}.list.element" if pa.types.is_list(field.type) else field.name
 
 
 class JsonlWriter:

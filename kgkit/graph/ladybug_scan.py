@@ -2,12 +2,14 @@
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kgkit.errors import KgkitError
 from kgkit.graph.arrow import arrow_schema
 from kgkit.graph.by_id import no_room
+from kgkit.graph.ladybug_beside import Ended, GrowingFile
 from kgkit.graph.ladybug_file import execute
 
 if TYPE_CHECKING:
@@ -20,19 +22,19 @@ _FULL = "No space left on device"
 
 
 def rows_through_file(
-    copy: Callable[[Path], None], columns: Mapping[str, str]
+    copying: Callable[[Path], AbstractContextManager[Ended]], columns: Mapping[str, str]
 ) -> Iterator["pa.Table"]:
-    """The rows that `copy` writes to the file it is given, some at a time.
+    """The rows that `copying` writes to the file it is given, some at a time.
 
     They take as much room in the folder for temporary files as they have bytes. Raises KgkitError where there is none, and what
-    `copy` raises.
+    `copying` raises.
     """
     try:
         with tempfile.TemporaryDirectory(prefix="kgkit-scan-") as folder:
             file = Path(folder) / "rows.csv"
-            copy(file)
-            if file.stat().st_size:
-                yield from _tables(file, columns)
+            file.touch()
+            with copying(file) as ended:
+                yield from _tables(file, columns, ended)
     except OSError as error:
         raise no_room(error) from error
     except KgkitError as error:
@@ -41,19 +43,8 @@ def rows_through_file(
         raise no_room(error) from error
 
 
-def copy_nodes(
-    connection: "ladybug.Connection",
-    file: Path,
-    label: str,
-    *,
-    where: str,
-    parameters: Mapping[str, Any],
-    columns: Mapping[str, str],
-) -> None:
-    """Write `columns` of the nodes `n` of a label to a CSV file; a list as its items, a mark after each.
-
-    One thread is as fast as several, which wait for each other at the file, and takes half of their time.
-    """
+def copy_statement(file: Path, label: str, *, where: str, columns: Mapping[str, str]) -> str:
+    """Write `columns` of the nodes `n` of a label to a CSV file; a list as its items, a mark after each."""
     quoted = str(file).replace("\\", "\\\\").replace("'", "\\'")
     cells = ", ".join(
         f"n.`{name}`"
@@ -62,35 +53,45 @@ def copy_nodes(
         for name, type_ in columns.items()
     )
     match = f"MATCH (n:`{label}`) WHERE {where} RETURN {cells}"
+    return f"COPY ({match}) TO '{quoted}' (header=false)"
+
+
+def copy(connection: "ladybug.Connection", statement: str, parameters: Mapping[str, Any]) -> None:
+    """Run a copy_statement. One thread is as fast as several, which stop each other, and takes half of their time."""
     connection.set_max_threads_for_exec(1)
-    execute(connection, f"COPY ({match}) TO '{quoted}' (header=false)", parameters).close()
+    execute(connection, statement, parameters).close()
 
 
-def _tables(file: Path, columns: Mapping[str, str]) -> Iterator["pa.Table"]:
+def _tables(file: Path, columns: Mapping[str, str], ended: Ended) -> Iterator["pa.Table"]:
     """The rows of the CSV, some at a time; what a node does not have is "" or an empty list. A row that does not fit is read by larger parts."""
     import pyarrow as pa
 
     given, size = 0, _BYTES_AT_ONCE
     while True:
         try:
-            for table in _read(file, columns, size=size, after=given):
-                given += table.num_rows
-                yield table
+            with GrowingFile(file, ended) as source:
+                for table in _read(source, columns, size=size, after=given):
+                    given += table.num_rows
+                    yield table
         except pa.ArrowInvalid:
-            if size > file.stat().st_size:
+            if not (bytes_there := file.stat().st_size):
+                return
+            if size > bytes_there:
                 raise
             size *= 8
         else:
             return
 
 
-def _read(file: Path, columns: Mapping[str, str], *, size: int, after: int) -> Iterator["pa.Table"]:
+def _read(
+    source: GrowingFile, columns: Mapping[str, str], *, size: int, after: int
+) -> Iterator["pa.Table"]:
     """The rows after the first `after`, from parts of `size` bytes."""
     import pyarrow as pa
     from pyarrow import csv
 
     reader = csv.open_csv(
-        file,
+        source,
         read_options=csv.ReadOptions(
             column_names=list(columns), block_size=size, use_threads=False
         ),
