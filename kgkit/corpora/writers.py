@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _ROWS_PER_GROUP = 2_000
 _ROWS_AT_ONCE = 1_000
-_COME_AGAIN = {*LINEAGE, "kind"} - {"ask"}
+_COME_AGAIN = {*LINEAGE, "kind"} - {"ask", "parents"}
 """Columns in which many rows say the same."""
 
 
@@ -43,10 +43,14 @@ class ParquetWriter:
         self._schema = arrow_schema(corpus.columns)
         self._waiting = self._schema.empty_table()
         (folder / path).parent.mkdir(exist_ok=True)
-        # a dictionary of texts that stand once each is made for nothing
+        # of texts that stand once each a dictionary, and which comes first in the alphabet, would be made for nothing
         again = [_leaf(field) for field in self._schema if field.name in _COME_AGAIN]
         self._writer = pq.ParquetWriter(
-            folder / path, self._schema, compression="zstd", use_dictionary=again
+            folder / path,
+            self._schema,
+            compression="zstd",
+            use_dictionary=again,
+            write_statistics=["id", *again],
         )
         self._packer = ThreadPoolExecutor(max_workers=1)
         self._packing: Future[None] = self._packer.submit(lambda: None)

@@ -24,7 +24,7 @@ _PREFIXES = 16**4
 def by_id(tables: Iterable["pa.Table"], *, total: int, schema: "pa.Schema") -> Iterator["pa.Table"]:
     """The rows of all tables, each of `schema`, by id: tables of at most ROWS_PER_TABLE, none of them empty.
 
-    `total` is how many rows there are, or nearly. They take as much room in the folder for temporary files as they have bytes.
+    `total` is how many rows there are at most. They take as much room in the folder for temporary files as they have bytes.
     Raises KgkitError where there is none.
     """
     try:

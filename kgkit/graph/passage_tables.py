@@ -41,6 +41,6 @@ def passage_tables(store: GraphStore, kinds: Iterable[str] | None = None) -> Ite
     where, given = "n.role = 'source'", {}
     if kinds is not None:
         where, given = f"{where} AND n.kind IN $kinds", {"kinds": sorted(kinds)}
-    counted = store.query(f"MATCH (n:Passage) WHERE {where} RETURN count(n)", given).rows
+    counted = store.query("MATCH (n:Passage) RETURN count(n)").rows
     found = store.scan("Passage", where=where, parameters=given, columns=COLUMNS)
     return by_id(found, total=cast("int", counted[0][0]), schema=arrow_schema(COLUMNS))
