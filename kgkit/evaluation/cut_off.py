@@ -78,34 +78,36 @@ def cut_offs(
 ) -> dict[str, dict[Rule, CutOff]]:
     """Task -> rule -> what it learns and returns; `dev` and `tested` are task -> query id -> query.
 
-    A task learns from its own dev queries, from those of all tasks where it has fewer than six, and nothing where these are fewer too.
+    A task learns from its own dev queries, from those of all tasks, which then weigh alike, where it has fewer than six, and nothing where these are fewer too.
     """
     found: dict[str, dict[Rule, CutOff]] = {}
     for task, asked in tested.items():
         learned_on = [task] if len(dev.get(task, ())) >= ENOUGH else sorted(dev)
-        queries = [query for name in learned_on for query in dev[name].values()]
+        queries = [list(dev[name].values()) for name in learned_on]
+        count = sum(map(len, queries))
         found[task] = {}
-        for rule in RULES if len(queries) >= ENOUGH else ():
+        for rule in RULES if count >= ENOUGH else ():
             value = learned(rule, queries)
             found[task][rule] = CutOff(
                 value=value,
-                queries=len(queries),
+                queries=count,
                 tasks=learned_on,
                 returned={id_: returned(rule, value, one.scores) for id_, one in asked.items()},
             )
     return found
 
 
-def learned(rule: Rule, queries: Sequence[Ranked]) -> float:
-    """The value of the rule with the best mean F1 on these queries; of equally good ones that which returns least."""
+def learned(rule: Rule, tasks: Sequence[Sequence[Ranked]]) -> float:
+    """The value of the rule with the best mean F1 on these tasks' queries, each task as weighty; of equally good ones that which returns least."""
     import numpy as np
 
-    candidates = _candidates(rule, queries)
+    candidates = _candidates(rule, [query for queries in tasks for query in queries])
     total = np.zeros(len(candidates))
-    for query in queries:
-        places = np.arange(1, len(query.hits) + 1)
-        f1 = 2 * np.cumsum(query.hits) / (places + query.relevant)
-        total += f1[_counts(rule, candidates, query.scores) - 1]
+    for queries in tasks:
+        for query in queries:
+            places = np.arange(1, len(query.hits) + 1)
+            f1 = 2 * np.cumsum(query.hits) / (places + query.relevant)
+            total += f1[_counts(rule, candidates, query.scores) - 1] / len(queries)
     best = np.flatnonzero(np.isclose(total, total.max(), rtol=0, atol=1e-12))
     return float(candidates[best[0]])
 

@@ -34,14 +34,20 @@ def f1(one: Ranked, count: int) -> float:
 
 def test_each_rule_finds_the_value_that_divides_what_can_be_divided():
     same_number = [query([0.9, 0.8, 0.2], "xx-"), query([0.5, 0.1, 0.0], "xx-")]
-    assert learned("first k", same_number) == 2
+    assert learned("first k", [same_number]) == 2
     same_score = [query([0.9, 0.8, 0.2], "xx-"), query([0.7, 0.4, 0.3], "x--")]
-    assert learned("score", same_score) == 0.8
+    assert learned("score", [same_score]) == 0.8
     assert [returned("score", 0.8, one.scores) for one in same_score] == [2, 1]
     same_distance = [query([0.9, 0.8, 0.2], "xx-"), query([0.3, 0.2, -0.5], "xx-")]
-    distance = learned("distance", same_distance)
+    distance = learned("distance", [same_distance])
     assert distance == pytest.approx(0.1)
     assert [returned("distance", distance, one.scores) for one in same_distance] == [2, 2]
+
+
+def test_of_several_tasks_each_weighs_alike_however_many_queries_it_has():
+    one, two = query([0.9, 0.8, 0.2], "x--"), query([0.9, 0.8, 0.2], "xx-")
+    assert learned("first k", [[one, one, one, two, two]]) == 1
+    assert learned("first k", [[one, one, one], [two], [two]]) == 2
 
 
 def test_one_item_is_returned_however_bad_it_is():
@@ -64,7 +70,7 @@ def queries(draw: st.DrawFn) -> list[Ranked]:
 
 @given(queries(), st.sampled_from(RULES))
 def test_no_other_value_would_have_been_better(some: list[Ranked], rule: Rule):
-    value = learned(rule, some)
+    value = learned(rule, [some])
     mine = sum(f1(one, returned(rule, value, one.scores)) for one in some)
     others = range(1, 7) if rule == "first k" else [step / 20 for step in range(-1, 22)]
     for other in others:
