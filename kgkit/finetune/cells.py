@@ -46,7 +46,7 @@ def list_rows(part: ListsPart, graph: GraphStore, split: Split, *, seed: int) ->
     Options that name a held-out asset are left out of their lists.
     """
     wording = read_wording(read_benchmark(part.benchmark).language)
-    for direction, asset, subject in _subjects(part.benchmark, graph, split):
+    for direction, asset, subject in subjects(part.benchmark, graph, split):
         for polarity in part.polarities:
             right, wrong = subject.holds, subject.not_
             if polarity == "eliminate":
@@ -81,7 +81,7 @@ def statement_rows(
     """
     told = told_of(graph) if part.explained else {}
     wording = read_wording(read_benchmark(part.benchmark).language)
-    for direction, asset, subject in _subjects(part.benchmark, graph, split):
+    for direction, asset, subject in subjects(part.benchmark, graph, split):
         cells = [(one, True) for one in subject.holds] + [(one, False) for one in subject.not_]
         for option, holds in sorted(cells):
             cell = (subject.holds if holds else subject.not_)[option]
@@ -107,7 +107,7 @@ def statement_rows(
                 )
 
 
-def _subjects(
+def subjects(
     name: str, graph: GraphStore, split: Split
 ) -> Iterator[tuple[Direction, _Asset, _Subject]]:
     """Every row and column of the training assets' matrices, as the directions of the benchmark `name` ask about them."""

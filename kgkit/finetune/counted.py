@@ -24,9 +24,10 @@ def token_counter(recipe: Recipe, model: Path) -> Callable[[Row], int]:
             raise UsageError(
                 f"{model.name} has no chat template to put questions with: name one of finetune/templates/ in the recipe (--set chat_template=chatml)"
             )
-        turns = [*row.prompt, *row.completion]
         cut = {"truncation": True, "max_length": recipe.context}
-        found = tokenizer.apply_chat_template(turns, tokenize=True, return_dict=True, **cut)
-        return len(found["input_ids"])
+        answers = [row.completion, row.rejected] if row.rejected else [row.completion]
+        chats = [[*row.prompt, *answer] for answer in answers]
+        found = tokenizer.apply_chat_template(chats, tokenize=True, return_dict=True, **cut)
+        return sum(map(len, found["input_ids"]))
 
     return count

@@ -1,4 +1,4 @@
-"""Train one stage with TRL's SFTTrainer: a dataset and a job in, weights and a history of losses out.
+"""Train one stage with TRL's SFTTrainer, or its DPOTrainer: a dataset and a job in, weights and a history of losses out.
 
 Run again on the same job it goes on from the last whole checkpoint. Nothing here knows of graphs or questions.
 """
@@ -22,6 +22,7 @@ from kgkit.finetune.job import Job
 from kgkit.finetune.measuring import callbacks
 from kgkit.finetune.memory import keep_freed_memory
 from kgkit.finetune.output_head import read_labelled_places_alone
+from kgkit.finetune.recipe import template
 from kgkit.teacher.pull import quiet_transformers
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def train(
     """
     import torch
     from transformers import set_seed
-    from trl import SFTConfig, SFTTrainer
+    from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     keep_freed_memory()
@@ -72,12 +73,14 @@ def train(
     last = last_checkpoint(job.weights)
     with _told(job), quiet_transformers(), _quiet():
         set_seed(job.recipe.seed)
-        arguments = SFTConfig(
+        of_pairs = job.stage.preference is not None
+        config, kind = (DPOConfig, DPOTrainer) if of_pairs else (SFTConfig, SFTTrainer)
+        arguments = config(
             **job.arguments(rows=rows, report_to=report_to),
             **_model_init(job),
             use_cpu=not torch.accelerator.is_available(),  # else several processes there would not know each other
         )
-        trainer = SFTTrainer(
+        trainer = kind(
             model=_model(job),
             args=arguments,
             train_dataset=_dataset(job.data),
@@ -155,7 +158,11 @@ def _model(job: Job) -> Any:  # noqa: ANN401 - a path, or a model of peft
 def _tokenizer(job: Job) -> Any:  # noqa: ANN401 - transformers' own
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(job.model, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(job.model, local_files_only=True)
+    if job.stage.preference and job.recipe.chat_template:  # TRL's SFT reads the file itself
+        path = template(job.recipe.chat_template)
+        tokenizer.chat_template = path.read_text(encoding="utf-8")
+    return tokenizer
 
 
 def _adapter(job: Job) -> Any:  # noqa: ANN401 - peft's own

@@ -45,13 +45,12 @@ class Job:
         return self.weights_in or self.folder / "weights"
 
     def arguments(self, *, rows: int, report_to: str) -> dict[str, Any]:
-        """What `SFTConfig` is given; `rows`: sequences of one epoch, about."""
+        """What `SFTConfig` is given, or `DPOConfig`; `rows`: sequences of one epoch, about."""
         stage, recipe = self.stage, self.recipe
         steps = self.steps or math.ceil(rows / (stage.batch * stage.accumulation) * stage.epochs)
         return {
             "output_dir": str(self.weights),
             "max_length": recipe.context,
-            "chat_template_path": str(template(said)) if (said := recipe.chat_template) else None,
             "num_train_epochs": stage.epochs,
             "max_steps": self.steps or -1,
             "per_device_train_batch_size": stage.batch,
@@ -62,7 +61,6 @@ class Job:
             "weight_decay": stage.weight_decay,
             "max_grad_norm": stage.max_grad_norm,
             "optim": "adamw_torch",
-            "packing": stage.packing,
             "train_sampling_strategy": "batch_rebalance" if stage.by_length else "random",
             "activation_checkpointing": recipe.checkpointing,
             "bf16": number_format(recipe) == "bfloat16",
@@ -77,6 +75,17 @@ class Job:
             "run_name": self.name,
             "disable_tqdm": True,
             "dataloader_pin_memory": False,
+            **self._of_the_way(),
+        }
+
+    def _of_the_way(self) -> dict[str, Any]:
+        """What only one of TRL's two trainers knows."""
+        if preference := self.stage.preference:
+            return {"beta": preference.beta}
+        said = self.recipe.chat_template
+        return {
+            "chat_template_path": str(template(said)) if said else None,
+            "packing": self.stage.packing,
         }
 
     def model_arguments(self) -> dict[str, Any]:
@@ -106,6 +115,8 @@ class Job:
             "rows": rows,
         }
         (self.folder / JOB).write_text(json.dumps(job, indent=1), encoding="utf-8")
+        if self.stage.preference and self.recipe.chat_template:
+            return  # `trl dpo` is given no template
         said = {
             "dataset_name": str(self.data),
             **self.model_arguments(),

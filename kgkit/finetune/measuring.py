@@ -48,8 +48,13 @@ def keep_rows(jobs: Sequence[Job], rows: Sequence[Row]) -> None:
 
 
 def callbacks(job: Job) -> "list[TrainerCallback]":
-    """What measures a stage as its recipe says; nothing where no row is explained, and in a trial of a few steps."""
-    if job.recipe.gradients is None or job.steps or not (job.folder / EXPLAINED).exists():
+    """What measures a stage as its recipe says; nothing where no row is explained, of preferences, and in a trial of a few steps."""
+    if (
+        job.stage.preference
+        or job.recipe.gradients is None
+        or job.steps
+        or not (job.folder / EXPLAINED).exists()
+    ):
         return []
     return [_callback(_Beside(job.folder, job.recipe.gradients, job.recipe.context))]
 

@@ -14,12 +14,14 @@ from kgkit.corpora.raft_corpus import raft
 from kgkit.errors import ContentError, UsageError
 from kgkit.finetune.asked import question_rows
 from kgkit.finetune.cells import list_rows, statement_rows
+from kgkit.finetune.preferences import preference_rows
 from kgkit.finetune.recipe import (
     CorpusPart,
     FilesPart,
     GeneralPart,
     ListsPart,
     Part,
+    PreferencesPart,
     QuestionsPart,
     StatementsPart,
 )
@@ -58,6 +60,11 @@ def rows_of(part: Part, source: Source) -> Iterator[Row]:
     if isinstance(part, StatementsPart):
         left_out = source.left_out.setdefault(part_name(part), Counter())
         return statement_rows(part, source.graph, source.split, seed=source.seed, left_out=left_out)
+    if isinstance(part, PreferencesPart):
+        left_out = source.left_out.setdefault(part_name(part), Counter())
+        return preference_rows(
+            part, source.graph, source.split, seed=source.seed, left_out=left_out
+        )
     if isinstance(part, CorpusPart):
         return _corpus(part, source)
     if isinstance(part, FilesPart):
@@ -65,7 +72,9 @@ def rows_of(part: Part, source: Source) -> Iterator[Row]:
     return _general(part)
 
 
-def part_name(part: QuestionsPart | ListsPart | StatementsPart | CorpusPart) -> str:
+def part_name(
+    part: QuestionsPart | ListsPart | StatementsPart | PreferencesPart | CorpusPart,
+) -> str:
     """What the rows of a part of kgkit's own making are called in cards."""
     return part.corpus if isinstance(part, CorpusPart) else f"{part.source} {part.benchmark}"
 

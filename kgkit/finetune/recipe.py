@@ -84,6 +84,14 @@ class StatementsPart(_Part):
     """With the reason after the verdict, from the knowledge passage about the cell; cells without one are left out."""
 
 
+class PreferencesPart(_Part):
+    """Each cell that a knowledge passage explains as a statement with two explained answers: the right one, and a wrong one to be liked less."""
+
+    source: Literal["preferences"]
+    benchmark: str
+    """Whose directions and words."""
+
+
 class FilesPart(_Part):
     """Rows of an exported directory, a Hugging Face dataset on disk, JSONL or Parquet: `text`, `messages`, or `prompt` with `completion`."""
 
@@ -100,7 +108,13 @@ class GeneralPart(_Part):
 
 
 Part = Annotated[
-    CorpusPart | QuestionsPart | ListsPart | StatementsPart | FilesPart | GeneralPart,
+    CorpusPart
+    | QuestionsPart
+    | ListsPart
+    | StatementsPart
+    | PreferencesPart
+    | FilesPart
+    | GeneralPart,
     Field(discriminator="source"),
 ]
 
@@ -115,6 +129,14 @@ class Lora(BaseModel):
     dropout: float = Field(ge=0, lt=1)
     targets: Literal["all-linear"] | list[str]
     layers: tuple[int, int] | None
+
+
+class Preference(BaseModel):
+    """Direct preference optimisation (DPO) of right over wrong answers. `beta`: the higher, the nearer to the weights that the stage begins with."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    beta: float = Field(gt=0)
 
 
 class Stage(BaseModel):
@@ -140,6 +162,22 @@ class Stage(BaseModel):
     """Several rows in one sequence; none sees another."""
     by_length: bool
     """Rows of like length in one batch: those of a step, drawn at random, are divided among its batches (accumulation, devices) by length."""
+    preference: Preference | None = None
+    """May be left out: right answers are learned (SFT). Else it is learned to prefer them to wrong ones."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        """Raises ValueError for right and wrong answers without `preference`, for it without them, and with what it does not do."""
+        pairs = [part.source == "preferences" for part in self.data]
+        if any(pairs) and not (all(pairs) and self.preference):
+            raise ValueError(
+                "parts `preferences` want a stage of their own that has `preference: {beta: 0.1}`"
+            )
+        if self.preference and not all(pairs):
+            raise ValueError("a stage with `preference` learns from parts `preferences` alone")
+        if self.preference and (self.packing or self.by_length):
+            raise ValueError("a stage with `preference` has packing: false and by_length: false")
+        return self
 
 
 class Gradients(BaseModel):

@@ -1,10 +1,10 @@
-"""What a trainer reads: a text, or a prompt with its completion; and what kgkit must know of it: whence, and about which asset."""
+"""What a trainer reads: a text, a prompt with its completion, or with a better and a worse one; and what kgkit must know of it: whence, and about which asset."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Form = Literal["text", "chat"]
+Form = Literal["text", "chat", "preference"]
 Turns = tuple[Mapping[str, str], ...]
 """Messages with `role` and `content`."""
 
@@ -13,7 +13,7 @@ Turns = tuple[Mapping[str, str], ...]
 class Row:
     """One row for training. Either `text`, or `prompt` and `completion`; the loss is on the text, or on the completion alone.
 
-    `part`: where it comes from, as the card says; `asset`: an id, "" where it is about none; `matrix`: whether it tells a cell of a
+    `rejected`: a worse completion, where it is learned to prefer the other.     `part`: where it comes from, as the card says; `asset`: an id, "" where it is about none; `matrix`: whether it tells a cell of a
     sensor matrix; `why`: the end of the completion that is the explanation, "" where there is none.
     """
 
@@ -23,23 +23,32 @@ class Row:
     text: str = ""
     prompt: Turns = ()
     completion: Turns = ()
+    rejected: Turns = ()
     matrix: bool = False
     why: str = ""
 
     @property
     def form(self) -> Form:
-        """Whether it is a text or a chat."""
+        """Whether it is a text, a chat, or a choice between two."""
+        if self.rejected:
+            return "preference"
         return "chat" if self.completion else "text"
 
     @property
     def words(self) -> str:
         """All that the row says."""
         return "\n".join(
-            [self.text, *(turn["content"] for turn in (*self.prompt, *self.completion))]
+            [
+                self.text,
+                *(turn["content"] for turn in (*self.prompt, *self.completion, *self.rejected)),
+            ]
         )
 
     def as_trained(self) -> dict[str, object]:
         """The row as TRL reads it."""
+        if self.rejected:
+            both = {"chosen": list(self.completion), "rejected": list(self.rejected)}
+            return {"prompt": list(self.prompt), **both}
         if self.completion:
             return {"prompt": list(self.prompt), "completion": list(self.completion)}
         return {"text": self.text}

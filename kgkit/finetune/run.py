@@ -33,13 +33,11 @@ from kgkit.finetune.job import Job
 from kgkit.finetune.measuring import keep_rows, measures
 from kgkit.finetune.parts import Source, export_corpora, part_name, rows_of
 from kgkit.finetune.recipe import (
-    CorpusPart,
-    ListsPart,
+    FilesPart,
+    GeneralPart,
     Measured,
     Part,
-    QuestionsPart,
     Recipe,
-    StatementsPart,
     as_yaml,
 )
 from kgkit.finetune.rows import Row
@@ -198,9 +196,9 @@ def require_same(folder: Path, recipe: BaseModel, *, resume: bool) -> None:
 
 def _checked(part: Part, source: Source, guard: Guard) -> Iterator[Row]:
     rows = rows_of(part, source)
-    if isinstance(part, QuestionsPart | ListsPart | StatementsPart | CorpusPart):
-        return guard.without(rows, source.left_out.setdefault(part_name(part), Counter()))
-    return guard.passed(rows)
+    if isinstance(part, FilesPart | GeneralPart):
+        return guard.passed(rows)
+    return guard.without(rows, source.left_out.setdefault(part_name(part), Counter()))
 
 
 def _written(job: Job, mixed: Sequence[tuple[Row, int]]) -> mixture.Mixed:
