@@ -58,7 +58,8 @@ def test_the_worse_answer_is_the_contrary_with_a_reason_of_a_neighbour(
         assert {good, bad} == {"Answer: True", "Answer: False"}
         assert wrong not in reasons  # it is said of this cell, of which it is not right
         said[good] += 1
-        assert set(row.as_trained()) == {"prompt", "chosen", "rejected"}
+        trained = {"prompt": row.prompt, "chosen": row.completion, "rejected": row.rejected}
+        assert row.as_trained() == {name: list(turns) for name, turns in trained.items()}
         assert wrong in row.words  # so that the guard reads it
     assert len(said) == 2
     assert set(left_out) <= {UNEXPLAINED, NO_CONTRARY}
@@ -79,6 +80,7 @@ def test_a_recipe_keeps_choices_apart_from_answers() -> None:
             read_recipe(find("small-sft"), {"stages": [{**good, **changes}]})
 
 
+@pytest.mark.local
 def test_both_answers_count_as_tokens_and_choices_do_not_mix_with_answers(model: Path) -> None:
     recipe = read_recipe(find("small-sft"), {"chat_template": None, "context": 64})
     count = token_counter(recipe, model)
