@@ -34,7 +34,7 @@ class Writer(Protocol):
 
 
 class ParquetWriter:
-    """Parquet, zstd, in row groups of the same size; one is packed while the rows of the next are made."""
+    """Parquet, zstd, in row groups of the same size; some are packed while the rows of the next are made."""
 
     def __init__(self, folder: Path, path: str, corpus: Corpus) -> None:
         import pyarrow.parquet as pq
@@ -63,25 +63,25 @@ class ParquetWriter:
         self._waiting = pa.concat_tables(
             [self._waiting, table.select(self._schema.names).cast(self._schema)]
         )
-        self._write_groups(at_least=_ROWS_PER_GROUP)
+        self._pack(self._waiting.num_rows // _ROWS_PER_GROUP * _ROWS_PER_GROUP)
 
     def close(self) -> None:
         """See Writer.close."""
         try:
-            self._write_groups(at_least=1)
+            self._pack(self._waiting.num_rows)
             self._packing.result()
         finally:
             self._packer.shutdown()
             self._writer.close()
 
-    def _write_groups(self, *, at_least: int) -> None:
-        while self._waiting.num_rows >= at_least:
-            group = self._waiting.slice(0, _ROWS_PER_GROUP)
-            self._waiting = self._waiting.slice(group.num_rows)
-            group = group.combine_chunks()
+    def _pack(self, rows: int) -> None:
+        """Hand the first rows that wait to the thread that packs, as soon as it has done what it was handed before."""
+        if rows:
+            part = self._waiting.slice(0, rows).combine_chunks()
+            self._waiting = self._waiting.slice(rows)
             self._packing.result()
             self._packing = self._packer.submit(
-                self._writer.write_table, group, row_group_size=_ROWS_PER_GROUP
+                self._writer.write_table, part, row_group_size=_ROWS_PER_GROUP
             )
 
 
