@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from kgkit import derive
 from kgkit.derive import Derivation
 from kgkit.graph.open import open_store
 from kgkit.settings import Settings
 from kgkit.splits import read_split
+from kgkit.tables import read_tables
 from kgkit.teacher.ledger import Ledger
 from kgkit.workspace import Workspace
 from tests.walk import kgkit
@@ -50,3 +52,18 @@ def open_workspace() -> Iterator[Open]:
             )
 
         yield open_it
+
+
+def take(derivation: Derivation, *paths: Path, then_derive: bool = True) -> None:
+    """Load tables as `kgkit load` does."""
+    derive.take(
+        derivation,
+        read_tables(paths),
+        layout=None,
+        role="source",
+        sheet=None,
+        tiers=frozenset("AB"),
+        starter=False,
+    )
+    if then_derive:
+        derive.bring_up_to_date(derivation)

@@ -10,10 +10,9 @@ from kgkit import derive, replay, runs
 from kgkit.derive import Derivation
 from kgkit.expand.scope import Options
 from kgkit.graph.dump import dump_lines, dump_sha256
-from kgkit.tables import read_tables
 from kgkit.teacher.asking import Event
 from kgkit.teacher.budget import Budget
-from tests.conftest import Open
+from tests.conftest import Open, take
 from tests.scripted import ScriptedTeacher
 from tests.walk import kgkit, matrix_file
 
@@ -37,22 +36,9 @@ def plant(tmp_path: Path, open_workspace: Open) -> Callable[[str], Derivation]:
     def open_it(name: str) -> Derivation:
         derivation = open_workspace(tmp_path / name)
         take(derivation, tables)
-        derive.bring_up_to_date(derivation)
         return derivation
 
     return open_it
-
-
-def take(derivation: Derivation, path: Path) -> None:
-    derive.take(
-        derivation,
-        read_tables([path]),
-        layout=None,
-        role="source",
-        sheet=None,
-        tiers=frozenset("AB"),
-        starter=False,
-    )
 
 
 def expand(
@@ -219,7 +205,8 @@ def test_a_load_that_was_cut_off_and_taken_back_leaves_nothing(
 ) -> None:
     derivation = plant("w")
     before = dump_sha256(derivation.graph)
-    take(derivation, matrix_file(tmp_path, "Failure Mode,flow\nclogging,x\n", "filter.csv"))
+    more = matrix_file(tmp_path, "Failure Mode,flow\nclogging,x\n", "filter.csv")
+    take(derivation, more, then_derive=False)
 
     def dies(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

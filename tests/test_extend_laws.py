@@ -20,11 +20,10 @@ from kgkit.graph.open import open_store
 from kgkit.records import Ask, canonical_json
 from kgkit.settings import Settings
 from kgkit.splits import read_split
-from kgkit.tables import read_tables
 from kgkit.teacher.budget import Budget
 from kgkit.teacher.ledger import Ledger
 from kgkit.workspace import Workspace
-from tests.conftest import Open
+from tests.conftest import Open, take
 from tests.every_kind import EveryKindTeacher
 from tests.walk import matrix_file
 
@@ -47,19 +46,6 @@ class Teacher(EveryKindTeacher):
         if ask.stage == "discover":
             return json.dumps({"sensors": ["noise"]})
         return super()._text(ask, draw)
-
-
-def take(derivation: Derivation, *paths: Path) -> None:
-    derive.take(
-        derivation,
-        read_tables(paths),
-        layout=None,
-        role="source",
-        sheet=None,
-        tiers=frozenset("AB"),
-        starter=False,
-    )
-    derive.bring_up_to_date(derivation)
 
 
 def expand(derivation: Derivation, teacher: Teacher, *assets: str) -> runs.RunReport:

@@ -44,6 +44,10 @@ _SEARCHED = (
 )
 
 
+class NothingToExportError(KgkitError):
+    """No corpus of the order has a row."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """What is exported: which corpora, which splits, for which reader."""
@@ -112,8 +116,8 @@ def export(
 ) -> Export:
     """Write the corpora of `order` to `folder`, one file for each split that has rows, without what `curation` leaves out.
 
-    Raises UsageError for a folder that is somebody else's, KgkitError when a training text tells of the evaluation or
-    when there is nothing to write: then `folder` is as it was.
+    Raises UsageError for a folder that is somebody else's, KgkitError when a training text tells of the evaluation,
+    NothingToExportError when there is nothing to write: then `folder` is as it was.
     """
     folder = folder.resolve()  # a link to a folder goes on leading to it
     with steady_memory(), replacing(folder, kind="corpora") as new:
@@ -127,7 +131,7 @@ def export(
         )
         written.parts = _write(search.tables(graph, split), new, order)
         if not written.parts:
-            raise KgkitError(
+            raise NothingToExportError(
                 "there is nothing to export: run `kgkit load` and `kgkit expand --asset ...` first"
             )
         _write_beside(new, written, order, graph=graph, ledger=ledger, split=split)

@@ -20,7 +20,7 @@ import rensa
 from kgkit.corpora.curation import DuplicateSpec
 from kgkit.corpora.shingles import Hashes, Places, Ragged, mixed, runs
 
-Number = TypeVar("Number", np.uint64, np.int64)
+Number = TypeVar("Number", np.uint64, np.int64, np.uint8)
 Signatures: TypeAlias = npt.NDArray[np.uint32]
 _PAIRS_AT_ONCE = 100_000
 _BAND = np.uint64(0xFF51AFD7ED558CCD)
@@ -152,13 +152,13 @@ class DuplicateSearch:
         """Bring the texts into the order of their ids, so that the order in which they came does not count."""
         for text in self._texts:
             text.id, *text.same = sorted([text.id, *text.same])
+        self._known.clear()  # points to the old places: nothing can be added now
         order = sorted(range(len(self._texts)), key=lambda number: self._texts[number].id)
         self._texts = [self._texts[number] for number in order]
         self._shingles = [self._shingles[number] for number in order]
         if order:
-            self._keys = [np.concatenate(self._keys)[order]]
-            self._sketches = [np.concatenate(self._sketches)[order]]
-        self._known.clear()  # points to the old places: nothing can be added now
+            self._keys = [_in_order(self._keys, order)]
+            self._sketches = [_in_order(self._sketches, order)]
 
     def _superfluous(self, alike: Sequence[int]) -> Iterator[tuple[int, tuple[int, float]]]:
         """Of a cluster: each text that one of the kept ones makes superfluous, with that one and their similarity.
@@ -234,6 +234,19 @@ class DuplicateSearch:
                     one, other = one[new], other[new]
                     like = np.mean(sketches[one] == sketches[other], axis=1) >= least
                     yield from zip(one[like].tolist(), other[like].tolist(), strict=True)
+
+
+def _in_order(parts: list[npt.NDArray[Number]], order: Sequence[int]) -> npt.NDArray[Number]:
+    """The rows of all parts, which are taken out of the list one by one, so that they are not in memory twice."""
+    to = np.empty(len(order), np.int64)
+    to[order] = np.arange(len(order))
+    whole = np.empty((len(order), parts[0].shape[1]), parts[0].dtype)
+    at = len(order)
+    while parts:
+        part = parts.pop()
+        at -= len(part)
+        whole[to[at : at + len(part)]] = part
+    return whole
 
 
 def _unite(one: int, other: int, label: Places, members: dict[int, list[int]]) -> None:

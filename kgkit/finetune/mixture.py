@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kgkit.errors import UsageError
-from kgkit.finetune.recipe import Stage
+from kgkit.finetune.recipe import Part, PreferencesPart, Stage, StatementsPart
 from kgkit.finetune.rows import Row
 from kgkit.workspace import write_atomically
 
@@ -89,7 +89,7 @@ def write(mixed: Sequence[tuple[Row, int]], folder: Path, *, before: object = No
 def _require(stage: Stage, parts: Sequence[Sequence[Row]]) -> None:
     for part, rows in zip(stage.data, parts, strict=True):
         if not rows:
-            raise UsageError(f"stage {stage.name}: its part {part.source} has no row")
+            raise UsageError(f"stage {stage.name}: its part {part.source} has no row{_mend(part)}")
     forms = {rows[0].form for rows in parts}
     if len(forms) > 1:
         raise UsageError(
@@ -103,6 +103,13 @@ def _require(stage: Stage, parts: Sequence[Sequence[Row]]) -> None:
         raise UsageError(
             f"stage {stage.name}: all its parts have a share; these must be 1 in all, of a number of `tokens`"
         )
+
+
+def _mend(part: Part) -> str:
+    """What gives a part rows that has none: reasons come from passages, which a teacher writes."""
+    if isinstance(part, PreferencesPart) or (isinstance(part, StatementsPart) and part.explained):
+        return ": run `kgkit expand --all --describe-no` for the reasons of its cells"
+    return ""
 
 
 def _until(tokens: float, rows: Iterable[tuple[Row, int]]) -> list[tuple[Row, int]]:

@@ -1,5 +1,6 @@
 """Turn each part of a stage's data into rows: from the workspace's corpora, its tables, files, or text that Python carries."""
 
+import contextlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -80,7 +81,7 @@ def part_name(
 
 
 def export_corpora(parts: Iterable[Part], source: Source) -> None:
-    """Write the corpora that the parts name to the run's folder, in one export. Raises as `kgkit export` does."""
+    """Write the corpora that the parts name to the run's folder, in one export; none where no one has a row. Raises as `kgkit export` does."""
     names = {part.corpus for part in parts if isinstance(part, CorpusPart)}
     if not names:
         return
@@ -88,19 +89,21 @@ def export_corpora(parts: Iterable[Part], source: Source) -> None:
     curation = curation_of(
         source.graph, split=source.split, folder=source.folder, stems=source.stems
     )
-    exporting.export(
-        source.folder / EXPORTED,
-        graph=source.graph,
-        ledger=source.ledger,
-        split=source.split,
-        curation=curation,
-        order=exporting.order(
-            only=sorted(names),
-            format_="hf",
-            splits=["train"],
-            made=[raft(without=curation.verdicts), cpt()],
-        ),
+    order = exporting.order(
+        only=sorted(names),
+        format_="hf",
+        splits=["train"],
+        made=[raft(without=curation.verdicts), cpt()],
     )
+    with contextlib.suppress(exporting.NothingToExportError):  # a part without rows says so
+        exporting.export(
+            source.folder / EXPORTED,
+            graph=source.graph,
+            ledger=source.ledger,
+            split=source.split,
+            curation=curation,
+            order=order,
+        )
 
 
 def _corpus(part: CorpusPart, source: Source) -> Iterator[Row]:
@@ -109,7 +112,7 @@ def _corpus(part: CorpusPart, source: Source) -> Iterator[Row]:
     files = sorted((source.folder / EXPORTED / part.corpus).glob("train*.parquet"))
     if not files:
         raise UsageError(
-            f"the workspace has no row of {part.corpus} for training: run `kgkit expand` and `kgkit extend` first"
+            f"the workspace has no row of {part.corpus} for training: run `kgkit expand --all`, then `kgkit extend` with its kinds"
         )
     table = pq.read_table(files)
     ticked = _matrix(source.graph)

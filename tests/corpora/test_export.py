@@ -4,12 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from kgkit.corpora import passages
 from kgkit.corpora.writers import JsonlWriter, ParquetWriter
 from kgkit.graph.arrow import arrow_schema
 from tests.walk import kgkit, matrix_file
+
+TEXTS = passages.texts("kd_base", "texts")
 
 
 @pytest.fixture
@@ -57,27 +60,50 @@ def test_exporting_twice_gives_the_same_bytes(plant: Path, tmp_path: Path) -> No
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "mixer.csv", "w"]
 
 
+def rows(count: int) -> pa.Table:
+    texts = [f"text {i} " * (i % 7) for i in range(count)]
+    nothing = [[] if type_ == "string[]" else "" for type_ in TEXTS.columns.values()]
+    cells = {
+        name: texts if name == "text" else [empty] * count
+        for name, empty in zip(TEXTS.columns, nothing, strict=True)
+    }
+    return pa.table(cells, schema=arrow_schema(TEXTS.columns))
+
+
 @pytest.mark.parametrize("kind", [ParquetWriter, JsonlWriter])
 def test_how_rows_come_in_tables_does_not_show_in_the_bytes(
     tmp_path: Path, kind: type[ParquetWriter | JsonlWriter]
 ) -> None:
-    corpus = passages.texts("kd_base", "texts")
-    texts = [f"text {i} " * (i % 7) for i in range(4_500)]
-    nothing = [[] if type_ == "string[]" else "" for type_ in corpus.columns.values()]
-    cells = {
-        name: texts if name == "text" else [empty] * len(texts)
-        for name, empty in zip(corpus.columns, nothing, strict=True)
-    }
-    whole = pa.table(cells, schema=arrow_schema(corpus.columns))
+    whole = rows(4_500)
     written = []
     for rows_at_once in (4_500, 1_999, 100):
-        writer = kind(tmp_path, f"{rows_at_once}/file", corpus)
+        writer = kind(tmp_path, f"{rows_at_once}/file", TEXTS)
         for start in range(0, whole.num_rows, rows_at_once):
             writer.write(whole.slice(start, rows_at_once))
         writer.close()
         written.append((tmp_path / writer.path).read_bytes())
         assert writer.rows == 4_500
     assert written == [written[0]] * 3
+
+
+def test_rows_that_could_not_be_packed_are_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What fails in the thread that packs ends the export, also where later rows could be packed."""
+    pack, full = pq.ParquetWriter.write_table, [OSError("No space left on device")]
+
+    def once(*given: object, **named: object) -> None:
+        if full:
+            raise full.pop()
+        pack(*given, **named)
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", once)
+    writer = ParquetWriter(tmp_path, "file", TEXTS)
+    writer.write(rows(2_000))
+    with pytest.raises(OSError, match="No space left"):
+        writer.write(rows(2_000))
+    with pytest.raises(OSError, match="No space left"):
+        writer.close()
 
 
 def test_an_export_killed_between_its_renames_is_put_right_by_the_next(

@@ -22,9 +22,8 @@ from kgkit.records import Ask, Reply
 from kgkit.retrieval.descriptions import described_held_out, descriptions
 from kgkit.splits import read_split
 from kgkit.stages import BadReply
-from kgkit.tables import read_tables
 from kgkit.teacher.budget import Budget
-from tests.conftest import Open
+from tests.conftest import Open, take
 from tests.scripted import ScriptedTeacher
 from tests.walk import kgkit, matrix_file
 
@@ -65,19 +64,6 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def plant(loaded: Path, tmp_path: Path, open_workspace: Open) -> Derivation:
     shutil.copytree(loaded / "w", tmp_path / "w")
     return open_workspace(tmp_path / "w")
-
-
-def take(derivation: Derivation, *paths: Path) -> None:
-    derive.take(
-        derivation,
-        read_tables(paths),
-        layout=None,
-        role="source",
-        sheet=None,
-        tiers=frozenset("AB"),
-        starter=False,
-    )
-    derive.bring_up_to_date(derivation)
 
 
 def describe(

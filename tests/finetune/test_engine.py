@@ -14,17 +14,9 @@ import pytest
 from kgkit.errors import KgkitError
 from kgkit.finetune.engine import last_checkpoint, train
 from kgkit.finetune.worker import launcher, read_trained, train_in_processes
-from tests.finetune.jobs import CHATML, job
-from tests.integration.models import need_local, tiny_model
+from tests.finetune.jobs import job
 
 pytestmark = [pytest.mark.local, pytest.mark.timeout(600)]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    need_local()
-    pytest.importorskip("trl", reason='not installed: pip install "kgkit[finetune]"')
-    return tiny_model(tmp_path_factory.mktemp("tiny"), template=CHATML, context=64)
 
 
 def test_the_same_seed_gives_the_same_losses_and_the_model_learns(

@@ -8,24 +8,17 @@ import pytest
 import yaml
 
 from kgkit.finetune.recipe import find, read_recipe
-from tests.finetune.jobs import CHATML, SMALL, recipe_file
-from tests.integration.models import need_local, tiny_model
+from tests.finetune.jobs import SMALL, recipe_file
 from tests.walk import kgkit
 
 pytestmark = [pytest.mark.local, pytest.mark.timeout(600)]
+EXPLAINED = [{"source": "statements", "benchmark": "fmsr", "wordings": 1, "unnamed": 0.0, "explained": True, "share": None}]  # fmt: skip
 QUICK: dict[str, Any] = {
     "stages.0.data.0.rows": 24,
     "stages.0.data.0.wordings": 1,
     "evaluate.0.limit": 6,
     "retain": False,
 }
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    need_local()
-    pytest.importorskip("trl", reason='not installed: pip install "kgkit[finetune]"')
-    return tiny_model(tmp_path_factory.mktemp("tiny"), template=CHATML, context=512)
 
 
 def two_stages(path: Path, **second: Any) -> Path:
@@ -167,3 +160,15 @@ def test_what_cannot_be_trained_is_said_in_one_line(
     little = kgkit("finetune", recipe, "--model", model, workspace=starter, code=2).err
     assert "needs 0.0 GB for weights, gradients and optimizer alone, and 0.0 GB are free" in little
     assert not (starter / "models").exists()
+
+
+def test_data_that_the_workspace_does_not_have_is_named_with_what_makes_it(
+    model: Path, starter: Path
+) -> None:
+    two = ("finetune", "industrygpt-two-stage", "--model", model)
+    unread = kgkit(*two, workspace=starter, code=2).err
+    assert "no row of kd_qa for training: run `kgkit expand --all`, then `kgkit extend`" in unread
+    unread = kgkit(
+        *two, "--set", f"stages.0.data={json.dumps(EXPLAINED)}", workspace=starter, code=2
+    ).err
+    assert "its part statements has no row: run `kgkit expand --all --describe-no`" in unread

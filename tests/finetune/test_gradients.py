@@ -16,8 +16,8 @@ from kgkit.finetune.job import Job
 from kgkit.finetune.measuring import EXPLAINED, MEASURES, STEPS, keep_rows, measures
 from kgkit.finetune.recipe import find, read_recipe
 from kgkit.finetune.rows import Row, turn
-from tests.finetune.jobs import CHATML, SMALL, job
-from tests.integration.models import WORDS, need_local, tiny_model
+from tests.finetune.jobs import SMALL, job
+from tests.integration.models import WORDS
 
 pytestmark = [
     pytest.mark.local,
@@ -26,13 +26,6 @@ pytestmark = [
 ]
 OFTEN = {"gradients": {"every": 2, "rows": 3}}
 TIMED = ("seconds",)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    need_local()
-    pytest.importorskip("trl", reason='not installed: pip install "kgkit[finetune]"')
-    return tiny_model(tmp_path_factory.mktemp("tiny"), template=CHATML, context=64)
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from kgkit.finetune.reasons import UNEXPLAINED
 from kgkit.finetune.recipe import PreferencesPart, Stage, StatementsPart, find, read_recipe
 from kgkit.finetune.rows import Row, turn
 from tests.conftest import Open
-from tests.finetune.jobs import CHATML, job
-from tests.integration.models import WORDS, need_local, tiny_model
+from tests.finetune.jobs import job
+from tests.integration.models import WORDS
 from tests.walk import kgkit
 
 PART = {"source": "preferences", "benchmark": "fmsr", "share": None}
@@ -92,13 +92,6 @@ def test_both_answers_count_as_tokens_and_choices_do_not_mix_with_answers(model:
     of_both = recipe.stages[0].model_copy(update={"data": recipe.stages[0].data * 2})
     with pytest.raises(UsageError, match="mixes"):
         mix(of_both, [[chat], [choice]], count=count, seed=0)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    need_local()
-    pytest.importorskip("trl", reason='not installed: pip install "kgkit[finetune]"')
-    return tiny_model(tmp_path_factory.mktemp("tiny"), template=CHATML, context=64)
 
 
 @pytest.mark.local
