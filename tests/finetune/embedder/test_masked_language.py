@@ -82,4 +82,5 @@ def test_what_cannot_hide_a_word_is_refused(starter: Path, tmp_path: Path, tiny:
 
 def test_a_workspace_without_documents_says_what_to_run(tiny: Path, starter: Path) -> None:
     line = ["finetune", "embedder-mlm", "--model", str(tiny), "--set", "held_out=false"]
-    assert "kgkit expand" in kgkit(*line, workspace=starter, code=1).err
+    said = kgkit(*line, workspace=starter, code=2).err
+    assert "no row of kd_base for training: run `kgkit expand --all`" in said
