@@ -71,7 +71,9 @@ def ablations(
 ) -> None:
     """Train every run of the sweeps in a file and compare them; with `plan` say what it would take, and train nothing. Raises KgkitError."""
     from kgkit.finetune.embedder.ablations import read_ablations, runs_of, scores
+    from kgkit.finetune.embedder.measured import read_queries
     from kgkit.finetune.embedder.run import (
+        QUERIES,
         finetune_embedder,
         is_finished,
         prepare,
@@ -103,12 +105,11 @@ def ablations(
             return
         hint(options, size)
         with progress as watcher:
-            cards = {
-                run.folder: finetune_embedder(one, ground, watcher).said
-                for run, one in zip(runs, prepared, strict=True)
-            }
-    found = scores(runs, lambda run: cards[run.folder])
-    _show_ablations(options, said, found, folder, held_out=runs[0].recipe.held_out)
+            for one in prepared:
+                finetune_embedder(one, ground, watcher)
+    side = "held-out" if runs[0].recipe.held_out else "dev"
+    found = scores(said, runs, lambda run: read_queries(run.folder / QUERIES)[side][1])
+    _show_ablations(options, said, found, folder, side=side)
 
 
 @contextmanager
@@ -154,13 +155,13 @@ def _show_ablations(
     found: "Sequence[Score]",
     folder: Path,
     *,
-    held_out: bool,
+    side: str,
 ) -> None:
     from dataclasses import asdict
 
-    from kgkit.finetune.embedder.ablations import draw, table, write
+    from kgkit.finetune.embedder.ablations import differences, draw, table, write
 
-    written = write(said, found, folder, side="held-out" if held_out else "dev")
+    written = write(said, found, folder, side=side)
     try:
         draw(said, found, folder)
     except ImportError:
@@ -171,6 +172,7 @@ def _show_ablations(
     for name, sweep in said.sweeps.items():
         say(sweep.title)
         print_table(*table(said, found, name))
+        print_table(*differences(said, found, name))
     say(f"{written}: the tables; numbers in scores.csv")
 
 

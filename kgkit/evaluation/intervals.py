@@ -158,6 +158,25 @@ def crossed(
     return Interval(float(low), float(high))
 
 
+def crossed_strata(strata: Sequence["Floats"], *, seed: int) -> Interval:
+    """Percentile bootstrap of the mean over `strata` of the mean of each (runs, values): runs, the same for all strata, and values within each are drawn, both with repetition.
+
+    One run is drawn from by its values alone. Few runs make the interval too narrow, as in `crossed`.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    runs = strata[0].shape[0]
+    of_runs = rng.multinomial(runs, [1 / runs] * runs, RESAMPLES) / runs
+    means = np.zeros(RESAMPLES)
+    for values in strata:
+        n = values.shape[1]
+        of_values = rng.multinomial(n, [1 / n] * n, RESAMPLES) / n
+        means += ((of_runs @ values) * of_values).sum(axis=1) / len(strata)
+    (found,) = percentiles(means[:, None])
+    return found
+
+
 def flipped(gains: Sequence[float], *, seed: int) -> float:
     """How likely a mean as far from 0 is if every gain could as well be a loss: two-sided p of a sign-flip permutation test.
 

@@ -10,27 +10,43 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from kgkit.errors import ContentError, UsageError
+from kgkit.evaluation.intervals import ENOUGH, Interval, crossed_strata
 from kgkit.evaluation.table import as_markdown
-from kgkit.finetune.embedder.measured import MEAN
+from kgkit.finetune.embedder.measured import MEAN, Precisions
 from kgkit.finetune.embedder.recipe import EmbedderRecipe, read_embedder
 from kgkit.finetune.recipe import NAME, find, read_as
 from kgkit.workspace import write_atomically
 
+if TYPE_CHECKING:
+    from kgkit.evaluation.intervals import Floats
+
+_SEED = 0
+_COLUMNS = (
+    "sweep", "value", "task", "seeds", "mean", "deviation", "difference", "ci_low", "ci_high",
+)  # fmt: skip
+
 
 class Sweep(BaseModel):
-    """One thing that varies. `axis`: what it is, under the plot; `values`: value -> what differs from the recipe, by dotted names."""
+    """One thing that varies. `axis`: what it is, under the plot; `values`: value -> what differs from the recipe, by dotted names; `base`: the value that others are compared with."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     title: str
     axis: str
     seeds: list[int] = Field(min_length=1)
+    base: str
     values: dict[str, dict[str, Any]] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _base_is_a_value(self) -> "Sweep":
+        if self.base not in self.values:
+            raise ValueError(f"base: {self.base} is none of {', '.join(self.values)}")
+        return self
 
 
 class Ablations(BaseModel):
@@ -60,7 +76,11 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """MAP@100 of a task (or their mean) for a value: mean over seeds, and its standard deviation over them (None for one seed)."""
+    """MAP@100 of a task (or their mean) for a value: mean over seeds, and its standard deviation over them (None for one seed).
+
+    `difference`: how much better than the sweep's base with the same seeds (None for the base itself, and where it has other tasks); `interval`: its 95 % interval
+    over seeds and queries (None for less than six queries).
+    """
 
     sweep: str
     value: str
@@ -68,6 +88,8 @@ class Score:
     seeds: int
     mean: float
     deviation: float | None
+    difference: float | None
+    interval: Interval | None
 
 
 def read_ablations(path: Path) -> Ablations:
@@ -105,26 +127,65 @@ def runs_of(
     return found
 
 
-def scores(runs: Sequence[Run], card_of: Callable[[Run], Mapping[str, Any]]) -> list[Score]:
-    """What every value was measured at, task by task, the mean last. On the held-out side where the runs rank it, else on the dev side."""
-    found: dict[tuple[str, str, str], list[float]] = {}
-    for run in runs:
-        card = card_of(run)
-        values = {one["task"]: float(one["after"]) for one in card["evaluation"] or card["dev"]}
-        values.setdefault(MEAN, statistics.fmean(values.values()))
-        for task, value in values.items():
-            found.setdefault((run.sweep, run.value, task), []).append(value)
-    return [
-        Score(
-            sweep=sweep,
-            value=value,
-            task=task,
-            seeds=len(values),
-            mean=statistics.fmean(values),
-            deviation=statistics.stdev(values) if len(values) > 1 else None,
-        )
-        for (sweep, value, task), values in found.items()
+def scores(
+    ablations: Ablations, runs: Sequence[Run], precisions_of: Callable[[Run], Precisions]
+) -> list[Score]:
+    """What every value was measured at, task by task, the mean last."""
+    found = []
+    for name, sweep in ablations.sweeps.items():
+        by_value: dict[str, list[Precisions]] = {value: [] for value in sweep.values}
+        for run in runs:
+            if run.sweep == name:
+                by_value[run.value].append(precisions_of(run))
+        arrays = {value: _arrays(of_seed) for value, of_seed in by_value.items()}
+        for value, by_task in arrays.items():
+            base = arrays[sweep.base] if value != sweep.base else None
+            for task in by_task:
+                beside = base if base and task in base else None
+                found.append(_score(name, value, task, [task], by_task, beside))
+            beside = base if base and base.keys() == by_task.keys() else None
+            found.append(_score(name, value, MEAN, list(by_task), by_task, beside))
+    return found
+
+
+def _arrays(of_seed: Sequence[Precisions]) -> "dict[str, Floats]":
+    """Task -> average precisions (seeds, queries), queries by id."""
+    import numpy as np
+
+    return {
+        task: np.array([[each[task][query] for query in sorted(by_query)] for each in of_seed])
+        for task, by_query in of_seed[0].items()
+    }
+
+
+def _score(
+    sweep: str,
+    value: str,
+    name: str,
+    tasks: Sequence[str],
+    by_task: "Mapping[str, Floats]",
+    base: "Mapping[str, Floats] | None",
+) -> Score:
+    of_seed = [
+        statistics.fmean(float(by_task[task][seed].mean()) for task in tasks)
+        for seed in range(len(by_task[tasks[0]]))
     ]
+    difference, interval = None, None
+    if base is not None:
+        gains = [by_task[task] - base[task] for task in tasks]
+        difference = statistics.fmean(float(each.mean()) for each in gains)
+        if sum(each.shape[1] for each in gains) >= ENOUGH:
+            interval = crossed_strata(gains, seed=_SEED)
+    return Score(
+        sweep=sweep,
+        value=value,
+        task=name,
+        seeds=len(of_seed),
+        mean=statistics.fmean(of_seed),
+        deviation=statistics.stdev(of_seed) if len(of_seed) > 1 else None,
+        difference=difference,
+        interval=interval,
+    )
 
 
 def table(
@@ -136,6 +197,19 @@ def table(
     said = ablations.sweeps[sweep]
     rows = [[value, *(cells[value, task] for task in tasks)] for value in said.values]
     return [said.axis, *tasks], rows
+
+
+def differences(
+    ablations: Ablations, found: Sequence[Score], sweep: str
+) -> tuple[list[str], list[list[str]]]:
+    """The same of how much better each value is than the sweep's base, with intervals over seeds and queries."""
+    said = ablations.sweeps[sweep]
+    tasks = list(dict.fromkeys(one.task for one in found if one.sweep == sweep))
+    cells = {(one.value, one.task): _gain(one) for one in found if one.sweep == sweep}
+    others = [value for value in said.values if value != said.base]
+    return [f"beside {said.base}", *tasks], [
+        [value, *(cells[value, task] for task in tasks)] for value in others
+    ]
 
 
 def write(ablations: Ablations, found: Sequence[Score], folder: Path, *, side: str) -> Path:
@@ -150,12 +224,14 @@ def write(ablations: Ablations, found: Sequence[Score], folder: Path, *, side: s
             f"## {sweep.title}",
             f"{len(sweep.seeds)} seeds a value.",
             as_markdown(columns, rows),
+            f"Points more than {sweep.base}, with 95 % intervals over seeds and queries (six queries or more):",
+            as_markdown(*differences(ablations, found, name)),
         ]
     path = folder / "ablations.md"
     write_atomically(path, ("\n\n".join(part.strip() for part in parts) + "\n").encode())
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["sweep", "value", "task", "seeds", "mean", "deviation"])
+    writer.writerow(list(_COLUMNS))
     writer.writerows(_row(one) for one in found)
     write_atomically(folder / "scores.csv", out.getvalue().encode())
     return path
@@ -199,6 +275,17 @@ def _cell(one: Score) -> str:
     return f"{100 * one.mean:.1f} ± {100 * one.deviation:.1f}"
 
 
+def _gain(one: Score) -> str:
+    if one.difference is None:
+        return ""
+    gain = f"{100 * one.difference:+.1f}"
+    if one.interval is None:
+        return gain
+    return f"{gain} [{100 * one.interval.low:+.1f}, {100 * one.interval.high:+.1f}]"
+
+
 def _row(one: Score) -> list[object]:
-    deviation = "" if one.deviation is None else round(one.deviation, 6)
-    return [one.sweep, one.value, one.task, one.seeds, round(one.mean, 6), deviation]
+    low, high = (one.interval.low, one.interval.high) if one.interval else (None, None)
+    numbers = (one.mean, one.deviation, one.difference, low, high)
+    rounded = ["" if number is None else round(number, 6) for number in numbers]
+    return [one.sweep, one.value, one.task, one.seeds, *rounded]

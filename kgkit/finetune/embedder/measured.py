@@ -1,21 +1,29 @@
-"""Rank the items of posed tasks with a model in memory: MAP@100 by task, and how much better it became."""
+"""Rank the items of posed tasks with a model in memory: average precision by query, MAP@100 by task, and how much better it became."""
 
-from collections.abc import Mapping, Sequence
+import csv
+import io
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
+from kgkit.errors import KgkitError
 from kgkit.evaluation.intervals import ENOUGH, percentiles, resampled_means
 from kgkit.evaluation.retrieval_bench import PosedTasks, RetrievalResult
-from kgkit.evaluation.retrieval_metrics import by_query, rank, retrieval
+from kgkit.evaluation.retrieval_metrics import by_query, rank
 from kgkit.retrieval.embedder import Embedder
 from kgkit.retrieval.pose import Posed
+from kgkit.workspace import write_atomically
 
 MEAN = "mean"
 _SEED = 0
 
+Precisions = Mapping[str, Mapping[str, float]]
+"""Task -> query -> average precision at 100."""
 
-def maps(model: Any, sides: Mapping[str, Posed]) -> dict[str, float]:  # noqa: ANN401 - a SentenceTransformer
-    """Task -> MAP@100 of those that have a query, and their mean. Empty where none has."""
+
+def precisions(model: Any, sides: Mapping[str, Posed]) -> dict[str, dict[str, float]]:  # noqa: ANN401 - a SentenceTransformer
+    """Task -> query -> average precision at 100, of the tasks that have a query."""
     embedder = Embedder(name="", identity="", directory=Path(), model=model)
     found = {}
     for name, posed in sides.items():
@@ -25,32 +33,66 @@ def maps(model: Any, sides: Mapping[str, Posed]) -> dict[str, float]:  # noqa: A
             )
             rankings = rank(scores, [item.id for item in posed.items])
             ranked = dict(zip((query.id for query in posed.queries), rankings, strict=True))
-            found[name] = retrieval(ranked, posed.relevant).map_at_100
-    if found:
-        found[MEAN] = sum(found.values()) / len(found)
+            found[name] = _by_query(ranked, posed.relevant)
     return found
 
 
-def gained(
-    posed: PosedTasks, before: RetrievalResult, after: RetrievalResult
-) -> list[dict[str, Any]]:
+def kept_precisions(result: RetrievalResult, posed: PosedTasks) -> dict[str, dict[str, float]]:
+    """The same of rankings that were kept."""
+    return {
+        name: _by_query(result.tasks[name].rankings, one.relevant)
+        for name, one in posed.tasks.items()
+    }
+
+
+def _by_query(
+    rankings: Mapping[str, Sequence[str]], relevant: Mapping[str, Collection[str]]
+) -> dict[str, float]:
+    return {query: one.map_at_100 for query, one in by_query(rankings, relevant).items()}
+
+
+def maps(found: Precisions) -> dict[str, float]:
+    """Task -> MAP@100, and their mean. Empty without a task."""
+    means = {task: fmean(of_query.values()) for task, of_query in found.items()}
+    return {**means, MEAN: fmean(means.values())} if means else {}
+
+
+def gained(before: Precisions, after: Precisions) -> list[dict[str, Any]]:
     """MAP@100 before and after of each task, with the interval of the difference over its queries (none for less than six)."""
     return [
-        {
-            "task": name,
-            **_gain(
-                _precisions(before, name, one.relevant), _precisions(after, name, one.relevant)
-            ),
-        }
-        for name, one in posed.tasks.items()
+        {"task": task, **_gain(list(of_query.values()), [after[task][each] for each in of_query])}
+        for task, of_query in before.items()
     ]
 
 
-def _precisions(
-    result: RetrievalResult, task: str, relevant: Mapping[str, frozenset[str]]
-) -> list[float]:
-    found = by_query(result.tasks[task].rankings, relevant)
-    return [found[query].map_at_100 for query in sorted(found)]
+def write_queries(path: Path, sides: Mapping[str, tuple[Precisions, Precisions]]) -> None:
+    """Each query's average precision before and after training (side -> both), a line a query."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["side", "task", "query", "before", "after"])
+    for side, (before, after) in sides.items():
+        for task, of_query in before.items():
+            writer.writerows(
+                [side, task, query, round(value, 6), round(after[task][query], 6)]
+                for query, value in sorted(of_query.items())
+            )
+    write_atomically(path, out.getvalue().encode())
+
+
+def read_queries(path: Path) -> dict[str, tuple[Precisions, Precisions]]:
+    """What `write_queries` wrote. Raises KgkitError where it is missing."""
+    try:
+        rows = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise KgkitError(
+            f"{path}: missing; delete that folder, and the run is made again"
+        ) from None
+    found: dict[str, tuple[dict[str, dict[str, float]], dict[str, dict[str, float]]]] = {}
+    for row in rows:
+        both = found.setdefault(row["side"], ({}, {}))
+        for when, said in zip(both, (row["before"], row["after"]), strict=True):
+            when.setdefault(row["task"], {})[row["query"]] = float(said)
+    return dict(found)
 
 
 def _gain(before: Sequence[float], after: Sequence[float]) -> dict[str, Any]:

@@ -25,7 +25,13 @@ from kgkit.finetune.embedder import card as cards
 from kgkit.finetune.embedder import guard
 from kgkit.finetune.embedder.encoder import open_base, require_pooling, save
 from kgkit.finetune.embedder.losses import Table
-from kgkit.finetune.embedder.measured import gained, maps
+from kgkit.finetune.embedder.measured import (
+    gained,
+    kept_precisions,
+    maps,
+    precisions,
+    write_queries,
+)
 from kgkit.finetune.embedder.recipe import AllItems, EmbedderRecipe, MaskedLanguage
 from kgkit.finetune.embedder.rows import Descriptions
 from kgkit.finetune.embedder.sampler import Batch, draw, draw_texts
@@ -44,6 +50,8 @@ from kgkit.teacher.ledger import Ledger
 from kgkit.workspace import write_atomically
 
 ROWS = "rows.jsonl"
+QUERIES = "queries.csv"
+"""How well each query of the dev and the held-out side was answered before and after."""
 _CHECKPOINTS, _UNTRAINED = "checkpoints", "untrained"
 _TRIED = 6
 """Steps that a plan measures; the first is not counted."""
@@ -160,7 +168,7 @@ def finetune_embedder(prepared: Prepared, ground: Ground, watcher: Watcher) -> F
     data = _write_rows(prepared)
     tested = pose_tasks(ground.graph, ground.split) if recipe.held_out else None
     model = open_base(prepared.model, recipe, _tasks(prepared))
-    dev_before = maps(model, prepared.dev)
+    dev_before = precisions(model, prepared.dev)
     before = _result(_untrained(prepared), tested, ground, watcher) if tested else None
     watcher.begins(recipe.name, len(prepared.batches))
     trained = train(
@@ -170,22 +178,27 @@ def finetune_embedder(prepared: Prepared, ground: Ground, watcher: Watcher) -> F
         prepared.table,
         folder=folder / _CHECKPOINTS,
         tokens=token_counts(prepared, model),
-        measure=lambda now: maps(now, prepared.dev),
+        measure=lambda now: maps(precisions(now, prepared.dev)),
         on_step=watcher.step,
     )
     save(model, folder)
-    dev_after = maps(model, prepared.dev)
+    sides = {"dev": (dev_before, precisions(model, prepared.dev))}
+    write_queries(folder / QUERIES, sides)
+    was, now = map(maps, sides["dev"])
     card = {
         **_said(prepared, ground, data, trained),
         "dev": [
-            {"task": name, "before": round(value, 4), "after": round(dev_after[name], 4)}
-            for name, value in dev_before.items()
+            {"task": name, "before": round(value, 4), "after": round(now[name], 4)}
+            for name, value in was.items()
         ],
         "evaluation": [],
     }
     cards.write(folder, card)  # so that what it learned from is known before it is measured
     if tested and before:
-        card["evaluation"] = gained(tested, before, _result(folder, tested, ground, watcher))
+        after = _result(folder, tested, ground, watcher)
+        sides["held-out"] = (kept_precisions(before, tested), kept_precisions(after, tested))
+        write_queries(folder / QUERIES, sides)
+        card["evaluation"] = gained(*sides["held-out"])
     card["seconds"] = round(time.time() - begun, 1)
     path = cards.write(folder, card)
     for aside in (_CHECKPOINTS, _UNTRAINED):

@@ -10,7 +10,7 @@ from kgkit.errors import ContentError, UsageError
 from kgkit.finetune.embedder.ablations import (
     Ablations,
     Run,
-    Score,
+    differences,
     draw,
     read_ablations,
     runs_of,
@@ -18,6 +18,7 @@ from kgkit.finetune.embedder.ablations import (
     table,
     write,
 )
+from kgkit.finetune.embedder.measured import Precisions
 from kgkit.finetune.recipe import find
 
 BUNDLED = read_ablations(find("embedder-ablations"))
@@ -27,6 +28,7 @@ SMALL: dict[str, Any] = {
         "seen": {
             "title": "How often",
             "axis": "share",
+            "base": "none",
             "seeds": [0, 1],
             "values": {"none": {"paraphrased": 0.0}, "all": {"paraphrased": 1.0}},
         }
@@ -40,13 +42,15 @@ def small(tmp_path: Path, **changes: Any) -> Ablations:
     return read_ablations(path)
 
 
-def card(run: Run) -> dict[str, Any]:
-    """A run whose mean is 0.2 with none, 0.5 with all, and 0.1 more with the second seed."""
+def measured(run: Run) -> Precisions:
+    """A run whose mean is 0.2 with none, 0.5 with all, and 0.1 more with the second seed; two of eight queries of S2FM gain nothing."""
     value = (0.2 if run.value == "none" else 0.5) + 0.1 * run.seed
-    tasks = {"FM2S": value - 0.1, "S2FM": value + 0.1}
+    last = value + 0.1 if run.value == "none" else value - 0.2
+    rest = value + 0.1 if run.value == "none" else value + 0.2
+    of_query = [rest] * 6 + [last] * 2
     return {
-        "evaluation": [],
-        "dev": [{"task": name, "before": 0.0, "after": each} for name, each in tasks.items()],
+        "FM2S": {"one": value - 0.2, "two": value},
+        "S2FM": dict(zip("abcdefgh", of_query, strict=True)),
     }
 
 
@@ -67,7 +71,7 @@ def test_the_bundled_sweeps_are_those_of_the_paper() -> None:
 
 def test_a_score_is_the_mean_over_seeds_with_their_deviation(tmp_path: Path) -> None:
     ablations = small(tmp_path)
-    found = scores(runs_of(ablations, folder=tmp_path), card)
+    found = scores(ablations, runs_of(ablations, folder=tmp_path), measured)
     assert [(one.value, one.task, one.seeds) for one in found] == [
         (value, task, 2) for value in ("none", "all") for task in ("FM2S", "S2FM", "mean")
     ]
@@ -82,22 +86,56 @@ def test_a_score_is_the_mean_over_seeds_with_their_deviation(tmp_path: Path) -> 
     path = write(ablations, found, tmp_path, side="dev")
     assert "| all | 45.0 ± 7.1 | 65.0 ± 7.1 | 55.0 ± 7.1 |" in path.read_text(encoding="utf-8")
     lines = (tmp_path / "scores.csv").read_text(encoding="utf-8").splitlines()
-    assert lines[1] == "seen,none,FM2S,2,0.15,0.070711"
+    assert lines[1] == "seen,none,FM2S,2,0.15,0.070711,,,"
 
 
-def test_one_seed_has_no_deviation_and_the_held_out_side_wins_over_the_dev_side() -> None:
-    run = runs_of(BUNDLED, folder=Path("models"))[0]
-    both = {**card(run), "evaluation": [{"task": "A2S", "before": 0.0, "after": 0.75}]}
-    assert scores([run], lambda _: both) == [
-        Score(sweep="loss", value="all items", task=task, seeds=1, mean=0.75, deviation=None)
-        for task in ("A2S", "mean")
-    ]
+def test_a_value_is_compared_with_the_base_seed_by_seed_and_query_by_query(tmp_path: Path) -> None:
+    ablations = small(tmp_path)
+    found = scores(ablations, runs_of(ablations, folder=tmp_path), measured)
+    none, all_ = found[:3], found[3:]
+    assert [one.difference for one in none] == [None] * 3
+    assert [one.difference for one in all_] == pytest.approx([0.3] * 3)
+    assert all_[0].interval is None  # two queries
+    of_task, of_mean = all_[1].interval, all_[2].interval
+    assert of_task is not None
+    assert of_mean is not None
+    # six of eight queries gain 0.4 with both seeds: a binomial of eight draws
+    assert (of_task.low, of_task.high) == pytest.approx((0.15, 0.4))
+    assert (of_mean.low, of_mean.high) == pytest.approx((0.225, 0.35))  # FM2S gains 0.3 always
+    columns, rows = differences(ablations, found, "seen")
+    assert columns == ["beside none", "FM2S", "S2FM", "mean"]
+    assert rows == [["all", "+30.0", "+30.0 [+15.0, +40.0]", "+30.0 [+22.5, +35.0]"]]
+    path = write(ablations, found, tmp_path, side="dev")
+    assert "| all | +30.0 | +30.0 [+15.0, +40.0] |" in path.read_text(encoding="utf-8")
+    last = (tmp_path / "scores.csv").read_text(encoding="utf-8").splitlines()[-1]
+    assert last == "seen,all,mean,2,0.55,0.070711,0.3,0.225,0.35"
+
+
+def test_seeds_that_differ_widen_the_interval(tmp_path: Path) -> None:
+    ablations = small(tmp_path)
+    runs = runs_of(ablations, folder=tmp_path)
+
+    def uneven(run: Run) -> Precisions:
+        gain = 0.0 if run.value == "none" else 0.1 + 0.2 * run.seed
+        return {"FM2S": dict.fromkeys("abcdef", 0.2 + gain)}
+
+    *_, mean = scores(ablations, runs, uneven)
+    assert mean.difference == pytest.approx(0.2)
+    assert mean.interval
+    assert (mean.interval.low, mean.interval.high) == pytest.approx((0.1, 0.3))
+
+
+def test_one_seed_has_no_deviation(tmp_path: Path) -> None:
+    ablations = small(tmp_path, sweeps={"seen": {**SMALL["sweeps"]["seen"], "seeds": [0]}})
+    found = scores(ablations, runs_of(ablations, folder=tmp_path), measured)
+    assert [one.deviation for one in found] == [None] * 6
+    assert found[-1].interval
 
 
 def test_a_sweep_is_drawn(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason='not installed: pip install "kgkit[corpora]"')
     ablations = small(tmp_path)
-    found = scores(runs_of(ablations, folder=tmp_path), card)
+    found = scores(ablations, runs_of(ablations, folder=tmp_path), measured)
     drawn = draw(ablations, found, tmp_path)
     assert [path.name for path in drawn] == ["seen.svg", "seen.png"]
     said = drawn[0].read_text(encoding="utf-8")
@@ -113,6 +151,9 @@ def test_what_cannot_be_compared_is_refused_with_the_run_named(tmp_path: Path) -
         UsageError, match=r"embedder-ablations, seen none: .*did you mean paraphrased"
     ):
         runs_of(small(tmp_path, sweeps=typo), folder=tmp_path)
+    typo = {"seen": {**sweep, "base": "some"}}
+    with pytest.raises(ContentError, match=r"sweeps\.seen: .*base: some is none of none, all"):
+        small(tmp_path, sweeps=typo)
     apart = {"seen": {**sweep, "values": {"none": {}, "all": {"held_out": True}}}}
     with pytest.raises(UsageError, match="held_out differs between runs"):
         runs_of(small(tmp_path, sweeps=apart), folder=tmp_path)

@@ -1,7 +1,9 @@
 """`kgkit finetune embedder` over a tiny random encoder: a directory that works alone, says what it learned, and can be made again."""
 
+import csv
 import json
 import shutil
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +82,12 @@ def test_a_recipe_becomes_a_directory_that_ranks_better_and_says_what_it_learned
     assert sum(task["rows"] for task in card["data"]["tasks"].values()) == len(rows)
     assert [one["step"] for one in card["training"]["measured"]] == [12, 24]
     assert not (folder / "checkpoints").exists()
+    queries = list(csv.DictReader((folder / "queries.csv").open(encoding="utf-8", newline="")))
+    asked = [row for row in queries if (row["side"], row["task"]) == ("held-out", "FM2S")]
+    for when in ("before", "after"):
+        mean = statistics.fmean(float(row[when]) for row in asked)
+        assert gains["FM2S"][when] == pytest.approx(mean, abs=1e-4)
+    assert {row["side"] for row in queries} == {"dev", "held-out"}
     assert "| FM2S | 20 |" in (folder / "README.md").read_text(encoding="utf-8")
 
     kept = json.loads((folder / "config_sentence_transformers.json").read_text(encoding="utf-8"))
@@ -192,7 +200,7 @@ def test_ablations_train_every_value_and_read_back_what_is_there(
     said = yaml.safe_load(find("embedder-ablations").read_text(encoding="utf-8"))
     short = {"tasks": ["FM2S"], "steps": 2, "batch": 4, "model": str(tiny)}
     values = {"none": {"paraphrased": 0.0}, "all": {"paraphrased": 1.0}}
-    sweep = {"title": "How often", "axis": "share", "seeds": [0], "values": values}
+    sweep = {"title": "How often", "axis": "share", "base": "none", "seeds": [0], "values": values}
     said |= {"name": "mine", "sweeps": {"seen": sweep}}
     said["every_run"] |= short
     path = tmp_path / "mine.yaml"
@@ -204,6 +212,9 @@ def test_ablations_train_every_value_and_read_back_what_is_there(
     assert [(one["value"], one["task"]) for one in first["scores"]] == [
         (value, task) for value in values for task in ("FM2S", "mean")
     ]
+    none, all_ = (one for one in first["scores"] if one["task"] == "mean")
+    assert all_["difference"] == pytest.approx(all_["mean"] - none["mean"])
+    assert all_["interval"]["low"] <= all_["difference"] <= all_["interval"]["high"]
     folder = starter / "models" / "mine"
     assert {each.name for each in folder.iterdir()} == {
         "ablations.md",
