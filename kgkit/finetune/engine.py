@@ -1,4 +1,4 @@
-"""Train one stage with TRL's SFTTrainer, or its DPOTrainer: a dataset and a job in, weights and a history of losses out.
+"""Train one stage with TRL's SFTTrainer, DPOTrainer or GKDTrainer: a dataset and a job in, weights and a history of losses out.
 
 Run again on the same job it goes on from the last whole checkpoint. Nothing here knows of graphs or questions.
 """
@@ -12,12 +12,13 @@ import resource
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kgkit.errors import KgkitError
+from kgkit.finetune.distillation import as_messages, teacher_of
 from kgkit.finetune.job import Job
 from kgkit.finetune.measuring import callbacks
 from kgkit.finetune.memory import keep_freed_memory
@@ -65,7 +66,6 @@ def train(
     """
     import torch
     from transformers import set_seed
-    from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     keep_freed_memory()
@@ -73,8 +73,7 @@ def train(
     last = last_checkpoint(job.weights)
     with _told(job), quiet_transformers(), _quiet():
         set_seed(job.recipe.seed)
-        of_pairs = job.stage.preference is not None
-        config, kind = (DPOConfig, DPOTrainer) if of_pairs else (SFTConfig, SFTTrainer)
+        config, kind, more = _way(job)
         arguments = config(
             **job.arguments(rows=rows, report_to=report_to),
             **_model_init(job),
@@ -83,11 +82,11 @@ def train(
         trainer = kind(
             model=_model(job),
             args=arguments,
-            train_dataset=_dataset(job.data),
+            train_dataset=_dataset(job),
             processing_class=_tokenizer(job),
             peft_config=_adapter(job),
-            quantization_config=_quantization(job),
             callbacks=[_watch(on_step, job), *callbacks(job)],
+            **more,
         )
         start = time.perf_counter()
         trainer.train(resume_from_checkpoint=str(last) if last else None)
@@ -98,11 +97,16 @@ def train(
     return Trained(
         losses=[float(one["loss"]) for one in history],
         history=history,
-        tokens=int(history[-1].get("num_tokens", 0)) if history else 0,
+        tokens=_tokens(history[-1]) if history else 0,
         seconds=seconds,
         memory=peak_memory(),
         resumed_at=_step_of(last) if last else 0,
     )
+
+
+def _tokens(logged: Mapping[str, Any]) -> int:
+    """Through the model since the beginning, as TRL's trainers count them, or transformers' own."""
+    return int(logged.get("num_tokens", logged.get("num_input_tokens_seen", 0)))
 
 
 def last_checkpoint(weights: Path) -> Path | None:
@@ -134,6 +138,27 @@ def _is_whole(checkpoint: Path) -> bool:
     return True
 
 
+def _way(job: Job) -> tuple[Any, Any, dict[str, Any]]:
+    """TRL's configuration and trainer for the stage, and what that trainer is given besides."""
+    import trl
+
+    teacher = teacher_of(job.stage)
+    if teacher is None:
+        more = {"quantization_config": _quantization(job)}
+        if job.stage.preference:
+            return trl.DPOConfig, trl.DPOTrainer, more
+        return trl.SFTConfig, trl.SFTTrainer, more
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+    from trl.experimental.gkd import GKDConfig, GKDTrainer
+
+    dtype = getattr(torch, job.model_arguments()["dtype"])
+    model = AutoModelForCausalLM.from_pretrained(teacher, dtype=dtype, local_files_only=True)
+    return GKDConfig, GKDTrainer, {"teacher_model": model}
+
+
 def _model_init(job: Job) -> dict[str, Any]:
     """How TRL loads a model that it is given by name."""
     if job.adapter:
@@ -159,7 +184,7 @@ def _tokenizer(job: Job) -> Any:  # noqa: ANN401 - transformers' own
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(job.model, local_files_only=True)
-    if job.stage.preference and job.recipe.chat_template:  # TRL's SFT reads the file itself
+    if job.stage.by_rows_alone and job.recipe.chat_template:  # TRL's SFT reads the file itself
         path = template(job.recipe.chat_template)
         tokenizer.chat_template = path.read_text(encoding="utf-8")
     return tokenizer
@@ -181,11 +206,13 @@ def _quantization(job: Job) -> Any:  # noqa: ANN401 - transformers' own
     return get_quantization_config(ModelConfig(**job.model_arguments()))
 
 
-def _dataset(folder: Path) -> Any:  # noqa: ANN401 - datasets' own
+def _dataset(job: Job) -> Any:  # noqa: ANN401 - datasets' own
     import datasets
 
     datasets.disable_progress_bars()
-    return datasets.load_dataset(str(folder), split="train", cache_dir=str(folder / ".cache"))
+    cache = str(job.data / ".cache")
+    data = datasets.load_dataset(str(job.data), split="train", cache_dir=cache)
+    return as_messages(data) if job.stage.distillation else data
 
 
 def _watch(on_step: Callable[[Step], None], job: Job) -> "TrainerCallback":
@@ -213,7 +240,7 @@ def _watch(on_step: Callable[[Step], None], job: Job) -> "TrainerCallback":
                     step=state.global_step,
                     steps=state.max_steps,
                     loss=loss,
-                    tokens=int(logs.get("num_tokens", 0)),
+                    tokens=_tokens(logs),
                     seconds=time.perf_counter() - begun,
                     memory=peak_memory(),
                 )

@@ -3,9 +3,11 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kgkit.errors import ContentError
+from kgkit.evaluation.models import trained_on
 from kgkit.expand.scope import Assets
 from kgkit.finetune.recipe import Protocol
 from kgkit.finetune.rows import Row
@@ -18,6 +20,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _MATRIX = "tells a cell of a sensor matrix"
+
+
+def learned_before(model: Path, split: Split) -> list[str]:
+    """The families that one of kgkit's own models has learned from, as its card says. Raises ContentError where the split holds one out."""
+    learned = trained_on(model)
+    if learned is None:
+        return []
+    if told := sorted({*learned.families} & {*split.held_out}):
+        raise ContentError(
+            f"{model}: it has learned from {', '.join(told)}, which this workspace holds out. What is trained from it could not be measured: "
+            "take a model that has not, or load under the split that it was trained with"
+        )
+    return learned.families
 
 
 class Guard:

@@ -45,7 +45,7 @@ class Job:
         return self.weights_in or self.folder / "weights"
 
     def arguments(self, *, rows: int, report_to: str) -> dict[str, Any]:
-        """What `SFTConfig` is given, or `DPOConfig`; `rows`: sequences of one epoch, about."""
+        """What `SFTConfig` is given, `DPOConfig` or `GKDConfig`; `rows`: sequences of one epoch, about."""
         stage, recipe = self.stage, self.recipe
         steps = self.steps or math.ceil(rows / (stage.batch * stage.accumulation) * stage.epochs)
         return {
@@ -79,9 +79,16 @@ class Job:
         }
 
     def _of_the_way(self) -> dict[str, Any]:
-        """What only one of TRL's two trainers knows."""
+        """What only one of TRL's trainers knows."""
         if preference := self.stage.preference:
             return {"beta": preference.beta}
+        if distillation := self.stage.distillation:
+            return {
+                "beta": distillation.beta,
+                "lmbda": 0.0,  # the rows as they are; nothing is sampled from the student
+                "disable_dropout": False,
+                "include_num_input_tokens_seen": "non_padding",
+            }
         said = self.recipe.chat_template
         return {
             "chat_template_path": str(template(said)) if said else None,
@@ -115,8 +122,8 @@ class Job:
             "rows": rows,
         }
         (self.folder / JOB).write_text(json.dumps(job, indent=1), encoding="utf-8")
-        if self.stage.preference and self.recipe.chat_template:
-            return  # `trl dpo` is given no template
+        if self.stage.distillation or (self.stage.preference and self.recipe.chat_template):
+            return  # there is no `trl gkd`, and `trl dpo` is given no template
         said = {
             "dataset_name": str(self.data),
             **self.model_arguments(),

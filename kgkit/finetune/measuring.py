@@ -48,9 +48,9 @@ def keep_rows(jobs: Sequence[Job], rows: Sequence[Row]) -> None:
 
 
 def callbacks(job: Job) -> "list[TrainerCallback]":
-    """What measures a stage as its recipe says; nothing where no row is explained, of preferences, and in a trial of a few steps."""
+    """What measures a stage as its recipe says; nothing where no row is explained, where other things are learned than answers, and in a trial of a few steps."""
     if (
-        job.stage.preference
+        job.stage.by_rows_alone
         or job.recipe.gradients is None
         or job.steps
         or not (job.folder / EXPLAINED).exists()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kgkit.errors import UsageError
+from kgkit.finetune.distillation import teacher_of
 from kgkit.finetune.job import linear_modules, number_format
 from kgkit.finetune.recipe import Lora, Recipe
 
@@ -17,7 +18,7 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """A model under a recipe. `least_bytes`: weights, gradients and optimizer, without any activation."""
+    """A model under a recipe. `least_bytes`: weights, also of a teacher beside, gradients and optimizer, without any activation."""
 
     parameters: int
     trained: int
@@ -31,11 +32,13 @@ def size_of(recipe: Recipe, model: Path) -> Size:
     trained = _adapter(recipe.lora, model) if recipe.lora else parameters
     frozen = 0 if not recipe.lora else parameters
     each = 0.5 if recipe.quantized else 2 if number_format(recipe) == "bfloat16" else 4
+    teachers = {one for stage in recipe.stages if (one := teacher_of(stage))}
+    beside = max((sum(_shapes(one)) for one in teachers), default=0)
     passes = 2 + (4 if not recipe.lora else 2) + (2 if recipe.checkpointing else 0)
     return Size(
         parameters=parameters,
         trained=trained,
-        least_bytes=round(frozen * each + trained * _OPTIMIZER_BYTES),
+        least_bytes=round((frozen + beside) * each + trained * _OPTIMIZER_BYTES),
         operations_per_token=float(passes * parameters),
     )
 

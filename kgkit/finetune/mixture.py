@@ -95,6 +95,10 @@ def _require(stage: Stage, parts: Sequence[Sequence[Row]]) -> None:
         raise UsageError(
             f"stage {stage.name} mixes texts with chats, whose loss is not on the same tokens; make two stages of it"
         )
+    if stage.distillation and "text" in forms:
+        raise UsageError(
+            f"stage {stage.name}: `distillation` is of answers, and its parts are texts; take questions, statements or chats"
+        )
     shares = [part.share for part in stage.data]
     given = sum(share or 0 for share in shares)
     if None in shares and given >= 1:

@@ -139,6 +139,19 @@ class Preference(BaseModel):
     beta: float = Field(gt=0)
 
 
+class Distillation(BaseModel):
+    """Of every token of an answer all probabilities are learned that a larger model gives (GKD on the rows as they are, Agarwal et al., 2024).
+
+    `teacher`: its directory, or a name that `kgkit teacher pull` knows. `beta`: 0 for the divergence of the student from the teacher, KL(teacher || student),
+    1 for the other way round, between them the generalised Jensen-Shannon divergence.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    teacher: str
+    beta: float = Field(ge=0, le=1)
+
+
 class Stage(BaseModel):
     """One run of the trainer over one mixture, from the weights that the stage before left."""
 
@@ -164,6 +177,13 @@ class Stage(BaseModel):
     """Rows of like length in one batch: those of a step, drawn at random, are divided among its batches (accumulation, devices) by length."""
     preference: Preference | None = None
     """May be left out: right answers are learned (SFT). Else it is learned to prefer them to wrong ones."""
+    distillation: Distillation | None = None
+    """May be left out. Else not the answers are learned, but what a larger model thinks of each of their tokens."""
+
+    @property
+    def by_rows_alone(self) -> bool:
+        """Whether it is no plain SFT: TRL's trainer for it reads rows one by one, with the tokenizer's own template."""
+        return self.preference is not None or self.distillation is not None
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -175,8 +195,11 @@ class Stage(BaseModel):
             )
         if self.preference and not all(pairs):
             raise ValueError("a stage with `preference` learns from parts `preferences` alone")
-        if self.preference and (self.packing or self.by_length):
-            raise ValueError("a stage with `preference` has packing: false and by_length: false")
+        if self.preference and self.distillation:
+            raise ValueError("a stage has `preference` or `distillation`, not both")
+        if self.by_rows_alone and (self.packing or self.by_length):
+            way = "preference" if self.preference else "distillation"
+            raise ValueError(f"a stage with `{way}` has packing: false and by_length: false")
         return self
 
 
@@ -233,7 +256,7 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
-        """Raises ValueError for two stages of one name, and where rows are packed that are to be measured one by one."""
+        """Raises ValueError for two stages of one name, and for what one stage wants and another field forbids."""
         named = [stage.name for stage in self.stages]
         twice = next((name for name in named if named.count(name) > 1), "")
         if twice:
@@ -242,6 +265,11 @@ class Recipe(BaseModel):
         if self.gradients and packed:
             raise ValueError(
                 f"gradients are measured row by row: set packing of stage {packed} to false"
+            )
+        distilled = next((stage.name for stage in self.stages if stage.distillation), "")
+        if self.quantized and distilled:
+            raise ValueError(
+                f"TRL distils whole weights: set quantized to false, or leave distillation of stage {distilled} out"
             )
         return self
 

@@ -26,9 +26,10 @@ from kgkit.evaluation.table import table
 from kgkit.finetune import card as cards
 from kgkit.finetune import mixture
 from kgkit.finetune.counted import token_counter
+from kgkit.finetune.distillation import teachers_of
 from kgkit.finetune.engine import Step, train
 from kgkit.finetune.gradient_report import draw, summary
-from kgkit.finetune.guard import Guard
+from kgkit.finetune.guard import Guard, learned_before
 from kgkit.finetune.job import Job
 from kgkit.finetune.measuring import keep_rows, measures
 from kgkit.finetune.parts import Source, export_corpora, part_name, rows_of
@@ -98,6 +99,11 @@ def prepare(
     tells of the evaluation, before anything is trained.
     """
     require_same(folder, recipe, resume=resume)
+    before = {
+        family
+        for directory in (model, *teachers_of(recipe, model))
+        for family in learned_before(directory, bench.split)
+    }
     stems = [question.stem for posed in _posed(recipe, bench) for question in posed.questions]
     source = Source(
         graph=bench.graph, ledger=ledger, split=bench.split, folder=folder, seed=recipe.seed, stems=stems,
@@ -132,7 +138,7 @@ def prepare(
         folder=folder,
         jobs=jobs,
         mixed=mixed,
-        families=sorted(guard.families),
+        families=sorted(guard.families | before),
         checked=guard.checked,
         left_out={name: dict(reasons) for name, reasons in source.left_out.items() if reasons},
     )

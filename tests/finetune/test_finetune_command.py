@@ -1,6 +1,7 @@
 """`kgkit finetune`: data, training, card and verdict in one command, over a tiny random model."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,32 @@ def test_a_recipe_becomes_a_model_that_says_what_it_learned(
     assert again["losses"] == said["losses"]
     other = kgkit(*line, "--set", "seed=3", workspace=starter, code=2).err
     assert "holds a run of another recipe; name this one with --name" in other
+
+
+def test_what_the_model_has_learned_before_is_learned(
+    model: Path, starter: Path, tmp_path: Path
+) -> None:
+    """Else who trains twice, the second time with other families held out, would be told of a gain that is none."""
+    base = shutil.copytree(model, tmp_path / "base")
+    learned = {"protocol": "transfer", "families": ["tanks"], "corpora": ["kd_qa"]}
+    card = base / "kgkit-run.yaml"
+    card.write_text(yaml.safe_dump({"trained_on": learned}), encoding="utf-8")
+    mine = recipe_file(tmp_path / "mine.yaml", **QUICK)
+    said = kgkit("finetune", mine, "--model", base, "--json", workspace=starter).json
+    found = yaml.safe_load(Path(said["run_card"]).read_text(encoding="utf-8"))
+    assert {"tanks", "pumps"} < set(found["trained_on"]["families"])
+
+    learned["families"] = ["compressors", "tanks"]
+    card.write_text(yaml.safe_dump({"trained_on": learned}), encoding="utf-8")
+    teacher = f"stages.0.distillation.teacher={base}"
+    for line in (
+        ("finetune", mine, "--model", base, "--name", "again"),
+        ("finetune", "distillation", "--model", model, "--set", teacher),
+        ("finetune", "embedder", "--model", base, "--set", "pooling=last", "--name", "embedder"),
+    ):
+        refused = kgkit(*line, workspace=starter, code=3).err
+        assert "base: it has learned from compressors, which this workspace holds out" in refused
+    assert [each.name for each in (starter / "models").iterdir()] == ["small-sft"]
 
 
 def test_a_stage_begins_with_the_weights_of_the_one_before(

@@ -7,7 +7,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -37,6 +37,7 @@ from kgkit.finetune.embedder.rows import Descriptions
 from kgkit.finetune.embedder.sampler import Batch, draw, draw_texts
 from kgkit.finetune.embedder.train import Trained, train
 from kgkit.finetune.engine import Step
+from kgkit.finetune.guard import learned_before
 from kgkit.finetune.parts import EXPORTED, Source, export_corpora, rows_of
 from kgkit.finetune.recipe import as_yaml, meant
 from kgkit.finetune.rows import Row as Text
@@ -141,6 +142,7 @@ def prepare(
         batches = draw_texts(recipe, texts)
     else:
         batches = draw(recipe, learned, descriptions=ground.descriptions)
+    before = learned_before(model, ground.split)
     passed = guard.check(batches, sides, ground.graph, ground.split, texts)
     return Prepared(
         recipe=recipe,
@@ -151,7 +153,7 @@ def prepare(
             name: "nothing in the workspace to learn from" for name in posed if name not in sides
         },
         batches=batches,
-        passed=passed,
+        passed=replace(passed, families=sorted({*passed.families, *before})),
     )
 
 
