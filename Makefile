@@ -6,7 +6,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 NEO4J := $(BIN)/python tests/integration/neo4j_server.py
 
-.PHONY: help demo test test-fast test-long test-vllm test-lm-eval check neo4j neo4j-stop vllm bench docs clean
+.PHONY: help demo test test-fast test-long test-vllm test-lm-eval check neo4j neo4j-stop vllm bench bench-teach bench-embedder docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -70,6 +70,9 @@ bench: .venv/dev  ## measure speed and memory as ratios; writes benchmarks/resul
 
 bench-teach: .venv/dev  ## does training help on machines never seen, every family held out in turn; hours
 	$(BIN)/python -m benchmarks.leave_one_out benchmarks/work
+
+bench-embedder: .venv/dev  ## does the embedder rank for machines never seen, every family held out in turn; an hour and more
+	$(BIN)/python -m benchmarks.leave_one_out benchmarks/work --recipe embedder
 
 docs: .venv/dev  ## run what the documentation shows
 	$(BIN)/pytest tests/test_docs.py

@@ -3,7 +3,7 @@
     python -m benchmarks.leave_one_out FOLDER [--recipe small-sft] [--families pumps,compressors]
 
 For each family: the starter tables under a split that holds out this family alone, the recipe trained on all others, and its questions answered
-before and after, beside the baselines that need no model. FOLDER keeps the workspaces; the results of a family are written when it is
+(of an embedder: the queries of the retrieval tasks; those without an asset are the same for every family) before and after, beside the baselines that need no model. FOLDER keeps the workspaces; the results of a family are written when it is
 done and are not made again. Hours. Writes results/leave_one_out-RECIPE.json, with all families' questions taken together.
 """
 
@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from kgkit.finetune.recipe import find, kind_of
 
 HERE = Path(__file__).resolve().parent
 BENCHMARK = "fmsr"
@@ -63,13 +65,28 @@ def measure(family: str, recipe: str, folder: Path) -> dict[str, Any]:
         kgkit(*here, "load", "--starter", "--split", f"but-{family}", content=content)
     resume = ("--resume",) if (work / "models" / recipe / "recipe.yaml").exists() else ()
     kgkit(*here, "finetune", recipe, *resume, content=content, quiet=False)
-    way = ("--by", "statements", "--plain", "--compare")
-    found = json.loads(kgkit(*here, "--json", "evaluate", BENCHMARK, *way, content=content))
+    line, metric = asked(recipe, work / "models" / recipe)
+    found = json.loads(kgkit(*here, "--json", "evaluate", *line, content=content))
     scores: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
     for one in found["scores"]:
-        if one["metric"] == "exact match" and one["slice"] in SLICES:
-            scores[one["model"]][one["slice"] or "all"] = {"exact": one["value"], "n": one["n"]}
-    return {"scores": scores, "remarks": found["remarks"]}
+        if one["metric"] == metric and (of := part(one)):
+            scores[one["model"]][of] = {"value": one["value"], "n": one["n"]}
+    return {"metric": metric, "scores": scores, "remarks": found["remarks"]}
+
+
+def asked(recipe: str, model: Path) -> tuple[tuple[str, ...], str]:
+    """What `kgkit evaluate` is given to measure a model, and the metric that counts."""
+    if kind_of(find(recipe)) == "embedder":
+        return ("retrieval", "--model", f"embedder:{model}"), "MAP@100"
+    return (BENCHMARK, "--by", "statements", "--plain", "--compare"), "exact match"
+
+
+def part(score: dict[str, Any]) -> str:
+    """The slice of the questions, or the retrieval task, that a score is of; "" for one that is not kept."""
+    slice_ = str(score["slice"])
+    if "task" in score:
+        return "" if slice_ else str(score["task"])
+    return (slice_ or "all") if slice_ in SLICES else ""
 
 
 def together(found: dict[str, Any]) -> dict[str, dict[str, dict[str, float]]]:
@@ -79,11 +96,11 @@ def together(found: dict[str, Any]) -> dict[str, dict[str, dict[str, float]]]:
     for one in found.values():
         for who, slices in one["scores"].items():
             for slice_, score in slices.items():
-                right[who][slice_] += score["exact"] * score["n"]
+                right[who][slice_] += score["value"] * score["n"]
                 asked[who][slice_] += score["n"]
     return {
         who: {
-            slice_: {"exact": right[who][slice_] / n, "n": n} for slice_, n in slices.items() if n
+            slice_: {"value": right[who][slice_] / n, "n": n} for slice_, n in slices.items() if n
         }
         for who, slices in asked.items()
     }

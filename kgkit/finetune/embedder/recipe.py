@@ -32,6 +32,15 @@ class InBatch(_Loss):
     """Items that are relevant to the query as well, and the same item twice, do not count as negatives."""
 
 
+class Hard(_Loss):
+    """Hard negatives: items near a query though they are not relevant to it, as the model ranks them before it is trained."""
+
+    share: float = Field(gt=0, le=1)
+    """Of the pairs that are not relevant; the others are drawn from all."""
+    depth: int = Field(gt=0)
+    """So many for each query."""
+
+
 class Contrastive(_Loss):
     """Pairs by their Euclidean distance: relevant ones near, others beyond the margin. Hadsell et al. 2006; section 3.6 of the embedding paper."""
 
@@ -39,6 +48,7 @@ class Contrastive(_Loss):
     margin: float = Field(gt=0)
     positives: float = Field(ge=0, le=1)
     """Share of relevant pairs in a batch; the paper's is 0.5."""
+    hard: Hard | None
 
 
 class Ordered(_Loss):
@@ -48,6 +58,7 @@ class Ordered(_Loss):
     scale: float = Field(gt=0)
     positives: float = Field(gt=0, lt=1)
     """Share of relevant pairs in a batch."""
+    hard: Hard | None
 
 
 class MaskedLanguage(_Loss):

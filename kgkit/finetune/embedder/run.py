@@ -32,6 +32,7 @@ from kgkit.finetune.embedder.measured import (
     precisions,
     write_queries,
 )
+from kgkit.finetune.embedder.mining import nearest
 from kgkit.finetune.embedder.recipe import AllItems, EmbedderRecipe, MaskedLanguage
 from kgkit.finetune.embedder.rows import Descriptions
 from kgkit.finetune.embedder.sampler import Batch, draw, draw_texts
@@ -141,7 +142,8 @@ def prepare(
     if isinstance(recipe.loss, MaskedLanguage):
         batches = draw_texts(recipe, texts)
     else:
-        batches = draw(recipe, learned, descriptions=ground.descriptions)
+        near = nearest(model, recipe, learned)
+        batches = draw(recipe, learned, descriptions=ground.descriptions, nearest=near)
     before = learned_before(model, ground.split)
     passed = guard.check(batches, sides, ground.graph, ground.split, texts)
     return Prepared(

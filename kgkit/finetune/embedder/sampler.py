@@ -17,16 +17,25 @@ from kgkit.retrieval.pose import Item, Posed, Query
 
 Pair = tuple[Query, Item]
 Batch = tuple[Row, ...]
+Nearest = Mapping[tuple[str, str], Sequence[str]]
+"""(task, query id) -> ids of items that are not relevant to the query, the nearest first."""
 _One = TypeVar("_One")
 
 
 def draw(
-    recipe: EmbedderRecipe, learned: Mapping[str, Posed], *, descriptions: Descriptions
+    recipe: EmbedderRecipe,
+    learned: Mapping[str, Posed],
+    *,
+    descriptions: Descriptions,
+    nearest: Nearest,
 ) -> list[Batch]:
-    """The rows of every step, in order. `learned`: task -> its training side. Raises UsageError where a task has nothing to draw."""
+    """The rows of every step, in order. `learned`: task -> its training side; `nearest`: hard negatives, where the loss wants some.
+
+    Raises UsageError where a task has nothing to draw.
+    """
     rng = random.Random(recipe.seed)  # noqa: S311 - a draw of data
     order = task_order(recipe, {name: len(one.queries) for name, one in learned.items()}, rng=rng)
-    streams = {name: _batches(recipe, one, rng) for name, one in learned.items()}
+    streams = {name: _batches(recipe, one, nearest, rng) for name, one in learned.items()}
     return [
         tuple(_row(recipe, learned[name], pair, descriptions, rng) for pair in next(streams[name]))
         for name in order
@@ -62,7 +71,7 @@ def task_order(
 
 
 def _batches(
-    recipe: EmbedderRecipe, posed: Posed, rng: random.Random
+    recipe: EmbedderRecipe, posed: Posed, nearest: Nearest, rng: random.Random
 ) -> Iterator[list[tuple[Query, Item | None]]]:
     """Endless batches of a task: queries, or pairs."""
     loss, size = recipe.loss, recipe.batch
@@ -87,10 +96,18 @@ def _batches(
         raise UsageError(
             f"{posed.task.name}: every item is relevant to every query, so that there is no pair to tell apart; leave it out of tasks"
         )
-    yes, no = _again(positives, rng), _again(negatives, rng)
+    hard = loss.hard if isinstance(loss, Contrastive | Ordered) else None
+    near = [
+        (query, items[id_])
+        for query in posed.queries
+        if hard
+        for id_ in nearest[posed.task.name, query.id][: hard.depth]
+    ]
+    mined = round(hard.share * (size - right)) if hard and near else 0
+    streams = ((positives, right), (near, mined), (negatives, size - right - mined))
+    drawn = [(_again(pairs, rng), count) for pairs, count in streams]
     while True:
-        pairs = [next(yes) for _ in range(right)] + [next(no) for _ in range(size - right)]
-        yield [(query, item) for query, item in pairs]
+        yield [next(pairs) for pairs, count in drawn for _ in range(count)]
 
 
 def _again(some: Sequence[_One], rng: random.Random) -> Iterator[_One]:

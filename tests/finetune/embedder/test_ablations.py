@@ -56,7 +56,7 @@ def measured(run: Run) -> Precisions:
 
 def test_the_bundled_sweeps_are_those_of_the_paper() -> None:
     runs = runs_of(BUNDLED, folder=Path("models"))
-    assert len(runs) == 6 * 3 + 9 * 5 + 6 * 3
+    assert len(runs) == 7 * 3 + 9 * 5 + 6 * 3
     assert len({run.folder for run in runs}) == len(runs)
     shares = [
         run.recipe.loss.positives

@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
+from kgkit.finetune.embedder.mining import nearest
+from kgkit.finetune.embedder.recipe import read_embedder
 from kgkit.finetune.recipe import find
 from kgkit.retrieval.tasks import read_tasks
 from kgkit.retrieval.texts import stored_prompts
+from tests.finetune.embedder.posed import FM2S, SENSORS
 from tests.finetune.embedder.tiny import tiny_encoder
 from tests.integration.models import need_local
 from tests.walk import kgkit
@@ -135,11 +138,12 @@ def cut_short(work: Path, model: Path, name: str, *, at: int) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"loss": "{name: contrastive, margin: 1.0, positives: 0.5}"},
+        {"loss": "{name: contrastive, margin: 1.0, positives: 0.5, hard: null}"},
+        {"loss": "{name: contrastive, margin: 1.0, positives: 0.5, hard: {share: 0.5, depth: 3}}"},
         {"loss": "{name: in-batch, scale: 20.0, masked: true}"},
         {"loss": "{name: in-batch, scale: 20.0, masked: false}"},
-        {"loss": "{name: cosent, scale: 20.0, positives: 0.5}"},
-        {"loss": "{name: angle, scale: 20.0, positives: 0.5}"},
+        {"loss": "{name: cosent, scale: 20.0, positives: 0.5, hard: null}"},
+        {"loss": "{name: angle, scale: 20.0, positives: 0.5, hard: null}"},
         {"patience": "1", "evaluations": "4"},
     ],
     ids=lambda changes: "-".join(changes.values())[:24],
@@ -150,6 +154,24 @@ def test_every_loss_trains(changes: dict[str, str], tiny: Path, starter: Path) -
     assert all(loss >= 0 for loss in said["losses"])
     assert said["kept_step"] in (1, 2, 3, 4)
     assert len(scores(starter, "any")) == 2
+
+
+def test_hard_negatives_are_what_the_untrained_model_takes_for_answers(tiny: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    hard = {"share": 0.5, "depth": 3}
+    loss = {"name": "contrastive", "margin": 1.0, "positives": 0.5, "hard": hard}
+    said = read_embedder(find("embedder"), {"loss": loss})
+    found = nearest(tiny, said, {"FM2S": FM2S})
+    model = SentenceTransformer(str(tiny), local_files_only=True, device="cpu")
+    of_query, of_item = (prompt for _, prompt in stored_prompts([FM2S.task]).items())
+    queries = model.encode([of_query + one.text for one in FM2S.queries])
+    items = model.encode([of_item + one for one in SENSORS])
+    for query, scores in zip(FM2S.queries, model.similarity(queries, items).tolist(), strict=True):
+        order = sorted(range(len(SENSORS)), key=lambda at: -scores[at])
+        wrong = [SENSORS[at] for at in order if SENSORS[at] not in FM2S.relevant[query.id]]
+        assert found["FM2S", query.id] == wrong
+    assert nearest(tiny, read_embedder(find("embedder")), {"FM2S": FM2S}) == {}
 
 
 def test_a_plain_encoder_is_adapted_with_last_token_pooling_and_saved_whole(

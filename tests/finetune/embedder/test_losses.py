@@ -105,7 +105,9 @@ def test_contrastive_is_half_of_the_papers_formula() -> None:
     import torch
 
     said = build(
-        Contrastive(name="contrastive", margin=1.5, positives=0.5), model(), Table({"FM2S": FM2S})
+        Contrastive(name="contrastive", margin=1.5, positives=0.5, hard=None),
+        model(),
+        Table({"FM2S": FM2S}),
     )
     queries, items = [[1.0, 0.0], [1.0, 0.0]], [[0.6, 0.8], [0.8, 0.6]]
     near, far = (

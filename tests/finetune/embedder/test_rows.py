@@ -21,7 +21,7 @@ from tests.conftest import Open
 from tests.finetune.embedder.posed import FM2S, S2FM, SENSORS, posed
 
 LEARNED = {"FM2S": FM2S, "S2FM": S2FM}
-PAIRS = {"name": "contrastive", "margin": 1.0, "positives": 0.5}
+PAIRS = {"name": "contrastive", "margin": 1.0, "positives": 0.5, "hard": None}
 
 
 def recipe(**changes: Any) -> EmbedderRecipe:
@@ -96,13 +96,15 @@ def test_steps_go_by_the_queries_of_a_task_to_a_power(
 
 
 def test_the_same_seed_draws_the_same_and_another_seed_does_not() -> None:
-    first, again, other = (draw(recipe(seed=seed), LEARNED, descriptions={}) for seed in (3, 3, 4))
+    first, again, other = (
+        draw(recipe(seed=seed), LEARNED, descriptions={}, nearest={}) for seed in (3, 3, 4)
+    )
     assert first == again
     assert first != other
 
 
 def test_a_step_is_of_one_task_and_every_query_comes_up_before_one_comes_again() -> None:
-    batches = draw(recipe(batch=3, steps=40), LEARNED, descriptions={})
+    batches = draw(recipe(batch=3, steps=40), LEARNED, descriptions={}, nearest={})
     assert {len({row.task for row in batch}) for batch in batches} == {1}
     of_task = [row.query for batch in batches for row in batch if row.task == "FM2S"]
     rounds = [of_task[at : at + 4] for at in range(0, len(of_task) - 4, 4)]
@@ -112,7 +114,7 @@ def test_a_step_is_of_one_task_and_every_query_comes_up_before_one_comes_again()
 @pytest.mark.parametrize("positives", [0.0, 0.25, 0.5, 1.0])
 def test_a_batch_of_pairs_is_as_balanced_as_the_loss_says(positives: float) -> None:
     said = recipe(loss={**PAIRS, "positives": positives}, batch=8, steps=30)
-    batches = draw(said, {"FM2S": FM2S}, descriptions={})
+    batches = draw(said, {"FM2S": FM2S}, descriptions={}, nearest={})
     assert {sum(row.relevant for row in batch) for batch in batches} == {8 * positives}
     pairs = {(row.query, row.item): row.relevant for batch in batches for row in batch}
     held = {(query, item) for query, items in FM2S.relevant.items() for item in items}
@@ -123,10 +125,29 @@ def test_a_batch_of_pairs_is_as_balanced_as_the_loss_says(positives: float) -> N
     )
 
 
+def test_some_wrong_pairs_are_the_nearest_ones() -> None:
+    said = {**PAIRS, "hard": {"share": 0.5, "depth": 1}}
+    near = {query.id: [one for one in SENSORS if one not in FM2S.relevant[query.id]] for query in FM2S.queries}  # fmt: skip
+    batches = draw(
+        recipe(loss=said, batch=8, steps=30),
+        {"FM2S": FM2S},
+        descriptions={},
+        nearest={("FM2S", query): items for query, items in near.items()},
+    )
+    mined = {(query, items[0]) for query, items in near.items()}
+    others = {(query, item) for query, items in near.items() for item in items} - mined
+    assert others
+    for batch in batches:
+        assert sum(row.relevant for row in batch) == 4
+        assert sum((row.query, row.item) in mined for row in batch) >= 2
+    wrong = {(row.query, row.item) for batch in batches for row in batch if not row.relevant}
+    assert wrong == mined | others
+
+
 def test_a_task_without_a_wrong_pair_cannot_be_balanced() -> None:
     whole = {"FM2S": posed("FM2S", {("pump", "wear"): set(SENSORS)})}
     with pytest.raises(UsageError, match="FM2S: every item is relevant to every query"):
-        draw(recipe(loss=PAIRS), whole, descriptions={})
+        draw(recipe(loss=PAIRS), whole, descriptions={}, nearest={})
 
 
 def test_the_table_holds_what_is_relevant_and_numbers_run_through() -> None:
@@ -145,7 +166,7 @@ def test_the_table_holds_what_is_relevant_and_numbers_run_through() -> None:
     }
     assert [table.items_of(number) for number in (0, 3, 4)] == [range(3), range(3), range(3, 6)]
     assert table.texts[3] == "Failure mode: vibration"
-    rows = draw(recipe(loss=PAIRS, steps=2, batch=4), LEARNED, descriptions={})[0]
+    rows = draw(recipe(loss=PAIRS, steps=2, batch=4), LEARNED, descriptions={}, nearest={})[0]
     assert labels(rows, recipe(loss=PAIRS).loss, table) == [float(row.relevant) for row in rows]
 
 
@@ -157,14 +178,17 @@ def test_nothing_of_what_is_held_out_is_learned_and_what_would_be_is_found(
         task.name: pose_all(task, where.graph, where.split) for task in read_tasks(["A2S", "FM2S"])
     }
     learned = {name: posed["train"] for name, posed in sides.items()}
-    batches = draw(recipe(left_out={}), learned, descriptions={})
+    batches = draw(recipe(left_out={}), learned, descriptions={}, nearest={})
     passed = guard.check(batches, sides, where.graph, where.split)
     assert passed.checked > 100
     assert not {"compressors", "electric-generators", "fans-and-blowers"} & set(passed.families)
     assert "pumps" in passed.families
 
     named = draw(
-        recipe(left_out={}, descriptions=1.0), learned, descriptions={"pump": "Like a compressor."}
+        recipe(left_out={}, descriptions=1.0),
+        learned,
+        descriptions={"pump": "Like a compressor."},
+        nearest={},
     )
     with pytest.raises(ContentError, match="names compressor, which is held out"):
         guard.check(named, sides, where.graph, where.split)
@@ -175,6 +199,8 @@ def test_nothing_of_what_is_held_out_is_learned_and_what_would_be_is_found(
     with pytest.raises(ContentError, match="about compressors, which has to stay unseen"):
         guard.check([], turned, where.graph, where.split)
     asked = {"A2S": {**sides["A2S"], "dev": sides["A2S"]["train"]}}
-    some = draw(recipe(paraphrased=0.0, left_out={}), {"A2S": learned["A2S"]}, descriptions={})
+    some = draw(
+        recipe(paraphrased=0.0, left_out={}), {"A2S": learned["A2S"]}, descriptions={}, nearest={}
+    )
     with pytest.raises(ContentError, match="asks what the evaluation asks: A2S asks Asset"):
         guard.check(some, asked, where.graph, where.split)
