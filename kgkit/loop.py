@@ -16,7 +16,7 @@ from kgkit.graph.store import GraphStore
 from kgkit.prompts import read_prompt
 from kgkit.records import Ask, Failure, Reply, Subgraph
 from kgkit.reviewed import Decided, Decisions, may_stand
-from kgkit.stages import BadReply, RejectReason, Settled, Stage, union
+from kgkit.stages import BadReply, Parser, RejectReason, Settled, Stage, union
 from kgkit.teacher.ledger import Outcome
 
 _WORTH_A_SECOND_TRY = frozenset(
@@ -219,20 +219,20 @@ async def run_stage(
     )
 
 
-async def ask_all(stage: Stage, asks: list[Ask], answers: Answers) -> tuple[Progress, Settled]:
+async def ask_all(parser: Parser, asks: list[Ask], answers: Answers) -> tuple[Progress, Settled]:
     """Ask and parse, unusable replies once more; the graph is not touched."""
     progress = Progress()
-    again = await _collect(stage, asks, answers, progress)
+    again = await _collect(parser, asks, answers, progress)
     while True:
-        await _collect(stage, again, answers, progress)
+        await _collect(parser, again, answers, progress)
         progress.reopen(again)
-        settled, again = _settle(stage, asks, progress)
+        settled, again = _settle(parser, asks, progress)
         if not again:
             return progress, settled
 
 
 async def _collect(
-    stage: Stage, asks: list[Ask], answers: Answers, progress: Progress
+    parser: Parser, asks: list[Ask], answers: Answers, progress: Progress
 ) -> list[Ask]:
     """Ask and parse; second tries of what is worth one are returned, in the order of their ids."""
     again: list[Ask] = []
@@ -245,7 +245,7 @@ async def _collect(
             progress.failed[first] = result.kind
             continue
         try:
-            subgraph = stage.parse(ask, result)
+            subgraph = parser.parse(ask, result)
         except BadReply as bad:
             again += progress.reject(ask, bad.reason)
         else:
@@ -262,13 +262,13 @@ def second_try(ask: Ask) -> Ask:
     return replace(ask, sampling=sampling)
 
 
-def _settle(stage: Stage, asks: list[Ask], progress: Progress) -> tuple[Settled, list[Ask]]:
-    """The accepted replies as one subgraph, in the order of the plan; what the stage drops becomes rejected.
+def _settle(parser: Parser, asks: list[Ask], progress: Progress) -> tuple[Settled, list[Ask]]:
+    """The accepted replies as one subgraph, in the order of the plan; what settling drops becomes rejected.
 
     And the second tries of what is worth one.
     """
     ended = [progress.accepted[ask.id] for ask in asks if ask.id in progress.accepted]
-    settled = stage.settle(ended)
+    settled = parser.settle(ended)
     again: list[Ask] = []
     for answered, _ in ended:
         if reason := settled.rejected.get(answered.id):

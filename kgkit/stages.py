@@ -73,7 +73,17 @@ class Settled:
     dropped: Mapping[str, int] = field(default_factory=dict)
 
 
-class Stage(Protocol):
+class Parser(Protocol):
+    """What makes something of replies."""
+
+    def parse(self, ask: Ask, reply: Reply) -> Subgraph:
+        """What an acceptable reply says. Raises BadReply."""
+
+    def settle(self, accepted: list[tuple[Ask, Subgraph]]) -> Settled:
+        """Accepted replies, in the order of the plan, as one subgraph without double keys. Pure."""
+
+
+class Stage(Parser, Protocol):
     """One sub-task for one scope. `held_out` finds the names that no prompt may hold."""
 
     name: str
@@ -81,12 +91,6 @@ class Stage(Protocol):
 
     def plan(self, graph: GraphStore) -> Iterator[Ask]:
         """The asks of this scope in a fixed order. Reads the graph only."""
-
-    def parse(self, ask: Ask, reply: Reply) -> Subgraph:
-        """What an acceptable reply says. Raises BadReply."""
-
-    def settle(self, accepted: list[tuple[Ask, Subgraph]]) -> Settled:
-        """Accepted replies, in the order of the plan, as one subgraph without double keys. Pure."""
 
     def written(self, graph: GraphStore) -> tuple[list[NodeKey], list[EdgeKey]]:
         """Nodes and edges that this stage wrote earlier for this scope."""

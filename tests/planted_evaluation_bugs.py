@@ -167,6 +167,20 @@ BUGS = [
         "tests/retrieval/test_tasks.py::test_a_text_of_several_assets_is_in_training_if_one_of_them_is",
     ),
     Bug(
+        "a teacher's paraphrase may name an asset",
+        "kgkit/retrieval/paraphrases.py",
+        "pattern.search(text) for pattern in (assets.asset_pattern, assets.held_out_pattern)",
+        "pattern.search(text) for pattern in ()",
+        "tests/retrieval/test_paraphrases.py::test_each_fault_of_a_line_is_found",
+    ),
+    Bug(
+        "a teacher's paraphrases take the place of another's",
+        "kgkit/evaluation/paraphrase.py",
+        "whole[name] = [*before, *new]",
+        "whole[name] = new",
+        "tests/retrieval/test_paraphrases.py::test_the_same_teacher_adds_nothing_and_another_adds_what_is_new",
+    ),
+    Bug(
         "an embedder is asked without the prompts of its directory",
         "kgkit/retrieval/embedder.py",
         "kept = self.model.prompts or {}",

@@ -365,8 +365,8 @@ BUGS = [
     Bug(
         "a description may be two sentences",
         "kgkit/extend/descriptions.py",
-        "if found := _NEXT.search(text):",
-        "if (found := _NEXT.search(text)) and False:",
+        "if found := NEXT_SENTENCE.search(text):",
+        "if (found := NEXT_SENTENCE.search(text)) and False:",
         "tests/extend/test_descriptions.py::test_only_one_sentence_about_the_term_is_taken",
     ),
     Bug(

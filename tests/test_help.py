@@ -6,7 +6,7 @@ import pytest
 COMMANDS = [
     [], ["load"], ["lint"], ["plan"], ["expand"], ["query"], ["export"], ["status"], ["trace"], ["rebuild"], ["stats"],
     ["doctor"], ["teacher"], ["teacher", "pull"], ["teacher", "serve"],
-    ["teacher", "qualify"], ["content"], ["content", "copy"], ["content", "check"],
+    ["teacher", "qualify"], ["teacher", "paraphrase"], ["content"], ["content", "copy"], ["content", "check"],
 ]  # fmt: skip
 HEAVY = (
     "openai",

@@ -118,6 +118,7 @@ def _ground(options: GlobalOptions) -> "Iterator[tuple[Ground, Path]]":
     from kgkit.evaluation.intervals import require_statistics
     from kgkit.finetune.embedder.run import Ground, require_embedder
     from kgkit.retrieval.descriptions import descriptions
+    from kgkit.retrieval.paraphrases import FILE, read_paraphrases
 
     require_embedder()
     require_statistics("an embedder's training")
@@ -130,6 +131,7 @@ def _ground(options: GlobalOptions) -> "Iterator[tuple[Ground, Path]]":
                 ledger=derivation.ledger,
                 evaluations=root / "evaluations",
                 descriptions=descriptions(derivation.graph, derivation.split, held_out=False),
+                paraphrases=read_paraphrases(root / FILE),
             ),
             root / "models",
         )

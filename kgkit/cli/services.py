@@ -139,6 +139,44 @@ def qualify(
         raise typer.Exit(found.exit_code)
 
 
+@teacher.command(epilog=SEE_ALSO)
+def paraphrase(
+    context: typer.Context,
+    task: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="TASK", help="A2S, FM2S, ...; all where none is named."),
+    ] = None,
+    per_task: Annotated[
+        int, typer.Option(min=1, max=20, help="So many paraphrases of each instruction.")
+    ] = 8,
+    model: Model = None,
+    max_calls: MaxCalls = None,
+    max_tokens: MaxTokens = None,
+    max_cost: MaxCost = None,
+    price_in: PriceIn = None,
+    price_out: PriceOut = None,
+) -> None:
+    """More ways to put the instructions of retrieval tasks, for an embedder to be trained under: added to WORKSPACE/paraphrases.yaml.
+
+    Example: kgkit teacher paraphrase FM2S --per-task 12 --teacher http://127.0.0.1:8000/v1
+    """
+    from kgkit.cli.paraphrases import ask_for_paraphrases, print_paraphrased
+    from kgkit.teacher.budget import Budget
+
+    options = options_of(context)
+    budget = Budget(
+        max_calls=max_calls,
+        max_tokens=max_tokens,
+        max_cost=max_cost,
+        price_in=price_in,
+        price_out=price_out,
+    )
+    found = ask_for_paraphrases(options, task or [], wanted=per_task, model=model, budget=budget)
+    print_paraphrased(options, found)
+    if found.exit_code:
+        raise typer.Exit(found.exit_code)
+
+
 @content.command(epilog=SEE_ALSO)
 def copy(
     context: typer.Context,

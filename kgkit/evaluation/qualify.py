@@ -3,20 +3,19 @@
 Asked as in a run: an unusable reply is asked for once more, and what Phase I would not accept is no answer here either.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from kgkit.evaluation.agreement import Agreement, agreement_scores
+from kgkit.evaluation.aside import Stopped, ask_aside
 from kgkit.evaluation.hidden import Hidden, Hiding, Name
 from kgkit.evaluation.scores import Score
-from kgkit.loop import Progress, ask_all, second_try
+from kgkit.loop import Progress, second_try
 from kgkit.names import near_matches
 from kgkit.records import Ask, Subgraph
-from kgkit.runs import closing, stopped_by_signals
-from kgkit.teacher.asking import Asker, Event
+from kgkit.stages import Parser
+from kgkit.teacher.asking import Event
 from kgkit.teacher.budget import Budget
 from kgkit.teacher.ledger import Ledger
 from kgkit.teacher.protocol import Teacher
@@ -58,7 +57,7 @@ class Qualification:
     tokens_out: int
     cost: float | None
     seconds_per_token: float | None
-    stopped: Literal["budget", "interrupted"] | None
+    stopped: Stopped | None
 
     @property
     def exit_code(self) -> int:
@@ -83,7 +82,9 @@ def qualify(
     Raises ServiceError as Asker.answers: everything answered before is kept.
     """
     every = [one for kind in hiding.values() for one in kind.hidden]
-    progress, ended = asyncio.run(_asked(every, teacher, ledger, budget, on_event))
+    progress, stopped = ask_aside(
+        _by_stage(every), teacher, ledger=ledger, budget=budget, on_event=on_event
+    )
     kinds = {name: _counted(one, progress) for name, one in hiding.items()}
     _compare_cells(kinds["relevance"], hiding["relevance"].hidden, progress)
     _compare_lists(kinds["discovery"], hiding["discovery"].hidden, progress)
@@ -96,36 +97,16 @@ def qualify(
         tokens_out=budget.spent.tokens_out,
         cost=budget.spent.cost if budget.cost_known else None,
         seconds_per_token=_pace(every, ledger),
-        stopped="interrupted" if ended == "interrupted" else "budget" if budget.exhausted else None,
+        stopped=stopped,
     )
 
 
-async def _asked(
-    hidden: Sequence[Hidden],
-    teacher: Teacher,
-    ledger: Ledger,
-    budget: Budget,
-    on_event: Callable[[Event], None],
-) -> tuple[Progress, str | None]:
-    """What became of the asks, all stages together."""
-    by_stage: dict[int, list[Hidden]] = {}
+def _by_stage(hidden: Sequence[Hidden]) -> list[tuple[Parser, list[Ask]]]:
+    """Each stage with its asks."""
+    found: dict[int, tuple[Parser, list[Ask]]] = {}
     for one in hidden:
-        by_stage.setdefault(id(one.stage), []).append(one)
-    whole = Progress()
-    async with closing(teacher), Asker(teacher, ledger, budget=budget, on_event=on_event) as asker:
-        with stopped_by_signals(asker.stop):
-            found = await asyncio.gather(
-                *(
-                    ask_all(some[0].stage, [one.ask for one in some], asker)
-                    for some in by_stage.values()
-                )
-            )
-        ended = asker.ended
-    for progress, _ in found:
-        whole.accepted |= progress.accepted
-        whole.rejected |= progress.rejected
-        whole.failed |= progress.failed
-    return whole, ended
+        found.setdefault(id(one.stage), (one.stage, []))[1].append(one.ask)
+    return list(found.values())
 
 
 def _counted(hiding: Hiding, progress: Progress) -> Qualified:

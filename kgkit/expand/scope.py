@@ -91,7 +91,7 @@ class Assets:
             name: row.id for row in self.rows.values() for name in (row.name, *row.aliases)
         }
         held_out = {name for name in self._names if split.side(name) == "held_out"}
-        self._asset_pattern = names_pattern(self._names)
+        self.asset_pattern = names_pattern(self._names)
         self._held_out_names = held_out | set(split.held_out_names())
         self.held_out_pattern = names_pattern(self._held_out_names)
 
@@ -151,7 +151,7 @@ class Assets:
             part=None,
             options=options,
             own_pattern=names_pattern(own),
-            asset_pattern=self._asset_pattern,
+            asset_pattern=self.asset_pattern,
             held_out_pattern=self.held_out_pattern,
             fed_back=self._fed_back.get(asset, ()),
         )

@@ -19,8 +19,8 @@ from kgkit.stages import BadReply, Profile, Settled, make_ask, union
 PROMPT = "describe-term"
 KIND = "description"
 FEWEST_WORDS, MOST_WORDS = 6, 60
-_END = re.compile(r"[.!?\u3002\uff01\uff1f][\"')\]\u201d\u2019]*$")
-_NEXT = re.compile(
+SENTENCE_END = re.compile(r"[.!?\u3002\uff01\uff1f][\"')\]\u201d\u2019]*$")
+NEXT_SENTENCE = re.compile(
     r"(?<!\be\.g)(?<!\bi\.e)(?<!\bcf)(?<!\bvs)(?<!\betc)(?<!\bNo)(?<!\bapprox)(?<!\bincl)[.!?]"
     r"[\"')\]\u201d\u2019]*\s+(?=[\"'(\u201c\u2018]?[A-Z0-9])|[\u3002\uff01\uff1f](?=.)"
 )
@@ -80,9 +80,9 @@ class DescribeTerms:
 
     def _sentence(self, ask: Ask, reply: Reply, term: Term) -> str:
         text = " ".join(checks.without_introduction(checks.usable_text(ask, reply)).split())
-        if found := _NEXT.search(text):
+        if found := NEXT_SENTENCE.search(text):
             raise BadReply("wrong shape", f"more than one sentence: {text[found.end() :][:60]!r}")
-        if not _END.search(text):
+        if not SENTENCE_END.search(text):
             raise BadReply("truncated", "the sentence has no end")
         if (words := len(text.split())) > MOST_WORDS:
             raise BadReply("wrong shape", f"{words} words, at most {MOST_WORDS} are wanted")

@@ -51,6 +51,7 @@ def _model_card(card: Mapping[str, Any]) -> str:
         f"Trained from {card['model']['name']} on {_learned(card)}, on the asset families "
         f"{', '.join(learned['families']) or '(none)'}; held out were {', '.join(card['held_out']) or '(none)'}.",
         f"{_descriptions(card)}",
+        *_paraphrases(card),
         "",
         "```python",
         "from sentence_transformers import SentenceTransformer",
@@ -79,6 +80,14 @@ def _descriptions(card: Mapping[str, Any]) -> str:
     if not share:
         return "Queries carry no descriptions."
     return f"With probability {share} a value in a query was followed by its description; {card['data']['descriptions']} values have one, none of them speaks of a held-out asset."
+
+
+def _paraphrases(card: Mapping[str, Any]) -> list[str]:
+    teachers = card["data"]["teacher_paraphrases"]
+    if not teachers:
+        return []
+    said = ", ".join(f"{count} of {teacher}" for teacher, count in teachers.items())
+    return [f"Instructions were drawn among a teacher's paraphrases as well: {said}."]
 
 
 def _table(evaluation: list[Mapping[str, Any]]) -> list[str]:

@@ -100,6 +100,8 @@ class EmbedderRecipe(BaseModel):
     loss: Loss
     paraphrased: float = Field(ge=0, le=1)
     """Share of the queries that ask with a paraphrase of their task's instruction, drawn afresh each time."""
+    teacher_paraphrases: bool
+    """Whether the workspace's paraphrases of a teacher (`kgkit teacher paraphrase`) are drawn as well as the task's own."""
     left_out: dict[str, Annotated[float, Field(ge=0, le=1)]]
     """Task -> probability that a field of a query which is not the task's key is left out, drawn afresh each time. Of other tasks none is."""
     descriptions: float = Field(ge=0, le=1)

@@ -45,8 +45,9 @@ from kgkit.finetune.rows import Row as Text
 from kgkit.finetune.run import RECIPE, require_same
 from kgkit.graph.store import GraphStore
 from kgkit.retrieval.embedder import open_embedder
+from kgkit.retrieval.paraphrases import Paraphrase, with_paraphrases
 from kgkit.retrieval.pose import Posed, pose_all
-from kgkit.retrieval.tasks import read_tasks, task_names
+from kgkit.retrieval.tasks import Task, read_tasks, task_names
 from kgkit.splits import Side, Split
 from kgkit.teacher.ledger import Ledger
 from kgkit.workspace import write_atomically
@@ -78,6 +79,8 @@ class Ground:
     ledger: Ledger
     evaluations: Path
     descriptions: Descriptions
+    paraphrases: Mapping[str, Sequence[Paraphrase]]
+    """Task -> what teachers said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,9 +132,8 @@ def prepare(
         raise UsageError(
             f"descriptions is {recipe.descriptions}, and the workspace has none: set it to 0, or have them written: kgkit extend descriptions"
         )
-    posed = {
-        task.name: pose_all(task, ground.graph, ground.split) for task in read_tasks(recipe.tasks)
-    }
+    tasks = _in_words(recipe, ground)
+    posed = {task.name: pose_all(task, ground.graph, ground.split) for task in tasks}
     sides = {name: one for name, one in posed.items() if one["train"].queries}
     if not sides:
         raise UsageError(
@@ -208,6 +210,18 @@ def finetune_embedder(prepared: Prepared, ground: Ground, watcher: Watcher) -> F
     for aside in (_CHECKPOINTS, _UNTRAINED):
         shutil.rmtree(folder / aside, ignore_errors=True)
     return Finished(folder=folder, card=path, said=card)
+
+
+def _in_words(recipe: EmbedderRecipe, ground: Ground) -> list[Task]:
+    """The tasks, with the paraphrases that the recipe draws among. Raises UsageError where it wants a teacher's and there is none."""
+    tasks = read_tasks(recipe.tasks)
+    if not recipe.teacher_paraphrases:
+        return tasks
+    if not any(ground.paraphrases.get(task.name) for task in tasks):
+        raise UsageError(
+            "teacher_paraphrases is true, and the workspace has none for these tasks: set it to false, or have them made: kgkit teacher paraphrase"
+        )
+    return [with_paraphrases(task, ground.paraphrases.get(task.name, ())) for task in tasks]
 
 
 def _texts(recipe: EmbedderRecipe, folder: Path, ground: Ground) -> list[Text]:
@@ -365,7 +379,11 @@ def _said(
         "left_out": dict(prepared.left_out),
         "model": {"name": prepared.model.name, "directory": str(prepared.model)},
         "recipe": recipe.model_dump(mode="json"),
-        "data": {**data, "descriptions": len(ground.descriptions)},
+        "data": {
+            **data,
+            "descriptions": len(ground.descriptions),
+            "teacher_paraphrases": _teachers(prepared, ground),
+        },
         "training": {
             "steps": len(trained.losses),
             "kept_step": trained.kept_step,
@@ -378,6 +396,14 @@ def _said(
         },
         **cards.machine(),
     }
+
+
+def _teachers(prepared: Prepared, ground: Ground) -> dict[str, int]:
+    """Teacher -> how many of its paraphrases were drawn among."""
+    if not prepared.recipe.teacher_paraphrases:
+        return {}
+    said = (one for name in prepared.sides for one in ground.paraphrases.get(name, ()))
+    return dict(sorted(Counter(one.teacher for one in said).items()))
 
 
 def require_embedder() -> None:

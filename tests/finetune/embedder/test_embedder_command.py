@@ -85,7 +85,8 @@ def test_a_recipe_becomes_a_directory_that_ranks_better_and_says_what_it_learned
     assert sum(task["rows"] for task in card["data"]["tasks"].values()) == len(rows)
     assert [one["step"] for one in card["training"]["measured"]] == [12, 24]
     assert not (folder / "checkpoints").exists()
-    queries = list(csv.DictReader((folder / "queries.csv").open(encoding="utf-8", newline="")))
+    said_of_each = (folder / "queries.csv").read_text(encoding="utf-8")
+    queries = list(csv.DictReader(said_of_each.splitlines()))
     asked = [row for row in queries if (row["side"], row["task"]) == ("held-out", "FM2S")]
     for when in ("before", "after"):
         mean = statistics.fmean(float(row[when]) for row in asked)
@@ -212,8 +213,27 @@ def test_what_cannot_be_trained_is_said_in_one_line(tiny: Path, starter: Path) -
     typo = said("--set", "left_out={FM2SS: 0.5}")
     assert "left_out.FM2SS is no retrieval task; did you mean FM2S?" in typo
     assert "the workspace has none: set it to 0" in said("--set", "descriptions=0.5")
+    wanted = said("--set", "teacher_paraphrases=true")
+    assert "have them made: kgkit teacher paraphrase" in wanted
     assert "--merge is for language models" in said("--merge")
     assert not (starter / "models").exists()
+
+
+def test_a_teachers_paraphrases_are_learned_and_the_card_says_whose(
+    tiny: Path, starter: Path
+) -> None:
+    said = "By which measurements would this fault be noticed?"
+    listed = {"FM2S": [{"text": said, "teacher": "editor", "ask": "a"}]}
+    (starter / "paraphrases.yaml").write_text(yaml.safe_dump(listed), encoding="utf-8")
+    changes = {"teacher_paraphrases": "true", "paraphrased": "1.0"}
+    kgkit(*line(tiny, "mine", **changes), workspace=starter)
+    folder = starter / "models" / "mine"
+    assert f"Instruct: {said} Query: " in (folder / "rows.jsonl").read_text(encoding="utf-8")
+    card = yaml.safe_load((folder / "kgkit-run.yaml").read_text(encoding="utf-8"))
+    assert card["data"]["teacher_paraphrases"] == {"editor": 1}
+    assert "paraphrases as well: 1 of editor." in (folder / "README.md").read_text("utf-8")
+    kgkit(*line(tiny, "own", paraphrased="1.0"), workspace=starter)
+    assert said not in (starter / "models" / "own" / "rows.jsonl").read_text(encoding="utf-8")
 
 
 def test_ablations_train_every_value_and_read_back_what_is_there(

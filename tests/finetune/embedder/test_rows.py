@@ -12,8 +12,10 @@ from kgkit.finetune.embedder import guard
 from kgkit.finetune.embedder.losses import Table, labels
 from kgkit.finetune.embedder.recipe import EmbedderRecipe, read_embedder
 from kgkit.finetune.embedder.rows import query_as_asked
+from kgkit.finetune.embedder.run import Ground, prepare
 from kgkit.finetune.embedder.sampler import draw, task_order
 from kgkit.finetune.recipe import find, kind_of, names
+from kgkit.retrieval.paraphrases import Paraphrase
 from kgkit.retrieval.pose import SIDES, Posed, pose_all
 from kgkit.retrieval.tasks import read_tasks
 from kgkit.splits import Side
@@ -204,3 +206,43 @@ def test_nothing_of_what_is_held_out_is_learned_and_what_would_be_is_found(
     )
     with pytest.raises(ContentError, match="asks what the evaluation asks: A2S asks Asset"):
         guard.check(some, asked, where.graph, where.split)
+
+
+def test_a_teachers_paraphrases_are_drawn_where_the_recipe_says_so(
+    starter: Path, open_workspace: Open, tmp_path: Path
+) -> None:
+    where = open_workspace(starter)
+    (tmp_path / "modules.json").write_text("[]")
+    said = "By which measurements would this fault be noticed?"
+
+    def drawn(*paraphrases: Paraphrase, **changes: Any) -> set[str]:
+        ground = Ground(
+            graph=where.graph,
+            split=where.split,
+            ledger=where.ledger,
+            evaluations=tmp_path,
+            descriptions={},
+            paraphrases={"FM2S": paraphrases},
+        )
+        prepared = prepare(
+            recipe(tasks=["FM2S", "A2S"], paraphrased=1.0, steps=60, **changes),
+            model=tmp_path,
+            folder=tmp_path / "run",
+            ground=ground,
+            resume=False,
+        )
+        return {
+            row.text.removeprefix("Instruct: ").partition(" Query: ")[0]
+            for batch in prepared.batches
+            for row in batch
+        }
+
+    own = {one for task in read_tasks(["FM2S", "A2S"]) for one in task.paraphrases}
+    by_teacher = Paraphrase(text=said, teacher="editor", ask="a")
+    assert drawn(by_teacher) == own
+    assert drawn(by_teacher, teacher_paraphrases=True) == {*own, said}
+    with pytest.raises(UsageError, match=r"none for these tasks: .* kgkit teacher paraphrase"):
+        drawn(teacher_paraphrases=True)
+    leak = Paraphrase(text="Which sensors show it on a compressor?", teacher="hand", ask="b")
+    with pytest.raises(ContentError, match="names compressor, which is held out"):
+        drawn(leak, teacher_paraphrases=True)
