@@ -125,6 +125,7 @@ def ask_the_graph(work: Path, cypher: str) -> Any:
 
 
 @pytest.mark.local
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_local_model_extends_and_every_ask_ends(tmp_path: Path) -> None:
     report = extend(tmp_path / "w", "--teacher", f"local:{smollm2()}", max_calls=2)
