@@ -71,7 +71,8 @@ def measure(family: str, recipe: str, folder: Path) -> dict[str, Any]:
     for one in found["scores"]:
         if one["metric"] == metric and (of := part(one)):
             scores[one["model"]][of] = {"value": one["value"], "n": one["n"]}
-    return {"metric": metric, "scores": scores, "remarks": found["remarks"]}
+    said = [one for one in found["remarks"] if not one.startswith("figure:")]  # which names FOLDER
+    return {"metric": metric, "scores": scores, "remarks": said}
 
 
 def asked(recipe: str, model: Path) -> tuple[tuple[str, ...], str]:
