@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from kgkit.finetune.recipe import find, kind_of
+from kgkit.finetune.recipe_files import find, kind_of
 
 HERE = Path(__file__).resolve().parent
 BENCHMARK = "fmsr"

@@ -35,7 +35,8 @@ def job(folder: Path, steps: int, rows: int) -> Any:
     from kgkit.finetune import mixture
     from kgkit.finetune.cells import statement_rows
     from kgkit.finetune.job import Job
-    from kgkit.finetune.recipe import StatementsPart, find, read_recipe
+    from kgkit.finetune.recipe import StatementsPart
+    from kgkit.finetune.recipe_files import find, read_recipe
     from kgkit.graph.open import open_store
     from kgkit.settings import read_settings
     from kgkit.splits import read_split
@@ -81,7 +82,7 @@ def of_one_length(rows: "Iterable[Row]", model: Path) -> "list[Row]":
     """Those of the rows that have the most frequent number of tokens."""
     from transformers import AutoTokenizer
 
-    from kgkit.finetune.recipe import template
+    from kgkit.finetune.recipe_files import template
 
     tokenizer = AutoTokenizer.from_pretrained(model)
     tokenizer.chat_template = template("chatml").read_text()
@@ -116,7 +117,7 @@ def bare(folder: Path) -> list[float]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from kgkit.finetune.job import read_job
-    from kgkit.finetune.recipe import template
+    from kgkit.finetune.recipe_files import template
 
     made, _ = read_job(folder)
     recipe, stage = made.recipe, made.stage

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from kgkit.finetune.embedder.ablations import Ablations, Score
-    from kgkit.finetune.embedder.run import Finished, Ground, Prepared, Watcher
+    from kgkit.finetune.embedder.prepared import Ground, Prepared
+    from kgkit.finetune.embedder.run import Finished, Watcher
 
 _TRIED_STEPS = 5
 
@@ -41,8 +42,9 @@ def embedder(
     plan: bool,
 ) -> None:
     """Train by the embedder's recipe in a file; with `plan` say what it would take, and train nothing. Raises KgkitError."""
+    from kgkit.finetune.embedder.prepared import prepare
     from kgkit.finetune.embedder.recipe import read_embedder
-    from kgkit.finetune.embedder.run import finetune_embedder, prepare
+    from kgkit.finetune.embedder.run import finetune_embedder
 
     recipe = read_embedder(path, changes)
     with ExitStack() as stack:
@@ -72,11 +74,11 @@ def ablations(
     """Train every run of the sweeps in a file and compare them; with `plan` say what it would take, and train nothing. Raises KgkitError."""
     from kgkit.finetune.embedder.ablations import read_ablations, runs_of, scores
     from kgkit.finetune.embedder.measured import read_queries
+    from kgkit.finetune.embedder.prepared import prepare
     from kgkit.finetune.embedder.run import (
         QUERIES,
         finetune_embedder,
         is_finished,
-        prepare,
         seconds_per_step,
     )
 
@@ -116,7 +118,8 @@ def ablations(
 def _ground(options: GlobalOptions) -> "Iterator[tuple[Ground, Path]]":
     """Where tasks are posed, and the folder of models. Raises KgkitError where a library is missing."""
     from kgkit.evaluation.intervals import require_statistics
-    from kgkit.finetune.embedder.run import Ground, require_embedder
+    from kgkit.finetune.embedder.prepared import Ground
+    from kgkit.finetune.embedder.run import require_embedder
     from kgkit.retrieval.descriptions import descriptions
     from kgkit.retrieval.paraphrases import FILE, read_paraphrases
 

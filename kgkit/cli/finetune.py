@@ -82,7 +82,7 @@ def finetune(
     Example: kgkit finetune small-sft, then kgkit evaluate fmsr --compare; kgkit finetune embedder, then kgkit evaluate retrieval --model DIR; the model stays in WORKSPACE/models
     """
     from kgkit.evaluation.evaluate import Bench
-    from kgkit.finetune import recipe as recipes
+    from kgkit.finetune import recipe_files as recipes
     from kgkit.finetune.memory import require_memory
     from kgkit.finetune.merge import merge as merge_adapter
     from kgkit.finetune.run import finetune as run
@@ -175,7 +175,7 @@ def _show_plan(options: GlobalOptions, prepared: "Prepared") -> None:
 
 
 def _list(options: GlobalOptions) -> None:
-    from kgkit.finetune import recipe as recipes
+    from kgkit.finetune import recipe_files as recipes
     from kgkit.finetune.arms import listed
 
     rows = [listed(name) for name in recipes.names()]

@@ -11,10 +11,9 @@ from kgkit import content
 from kgkit.errors import ContentError, UsageError
 from kgkit.finetune.embedder.ablations import Ablations, read_ablations, runs_of
 from kgkit.finetune.embedder.recipe import EmbedderRecipe, read_embedder
-from kgkit.finetune.recipe import (
-    NAME,
+from kgkit.finetune.recipe import NAME, Recipe
+from kgkit.finetune.recipe_files import (
     Kind,
-    Recipe,
     find,
     kind_of,
     meant,

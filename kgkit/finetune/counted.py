@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kgkit.errors import UsageError
-from kgkit.finetune.recipe import Recipe, template
+from kgkit.finetune.recipe import Recipe
+from kgkit.finetune.recipe_files import template
 from kgkit.finetune.rows import Row
 
 

@@ -23,7 +23,7 @@ from kgkit.finetune.job import Job
 from kgkit.finetune.measuring import callbacks
 from kgkit.finetune.memory import keep_freed_memory
 from kgkit.finetune.output_head import read_labelled_places_alone
-from kgkit.finetune.recipe import template
+from kgkit.finetune.recipe_files import template
 from kgkit.teacher.pull import quiet_transformers
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import yaml
 
-from kgkit.finetune.recipe import Lora, Recipe, Stage, template
+from kgkit.finetune.recipe import Lora, Recipe, Stage
+from kgkit.finetune.recipe_files import template
 
 TRL = "trl.yaml"
 JOB = "job.json"

@@ -33,14 +33,8 @@ from kgkit.finetune.guard import Guard, learned_before
 from kgkit.finetune.job import Job
 from kgkit.finetune.measuring import keep_rows, measures
 from kgkit.finetune.parts import Source, export_corpora, part_name, rows_of
-from kgkit.finetune.recipe import (
-    FilesPart,
-    GeneralPart,
-    Measured,
-    Part,
-    Recipe,
-    as_yaml,
-)
+from kgkit.finetune.recipe import FilesPart, GeneralPart, Measured, Part, Recipe
+from kgkit.finetune.recipe_files import as_yaml
 from kgkit.finetune.rows import Row
 from kgkit.finetune.worker import TRAINED, keep_trained, read_trained, train_in_processes
 from kgkit.teacher.asking import Event

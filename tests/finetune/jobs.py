@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from kgkit.finetune.job import Job
-from kgkit.finetune.recipe import find, read_recipe
+from kgkit.finetune.recipe_files import find, read_recipe
 from tests.integration.models import WORDS
 
 CHATML = (

@@ -8,9 +8,9 @@ import yaml
 
 from kgkit.errors import ContentError, KgkitError, UsageError
 from kgkit.finetune.arms import Study, read_arm, read_plain, read_study
-from kgkit.finetune.recipe import find, is_study, names, read_recipe
+from kgkit.finetune.recipe_files import find, kind_of, names, read_recipe
 
-STUDIES = [name for name in names() if is_study(find(name))]
+STUDIES = [name for name in names() if kind_of(find(name)) == "study"]
 FIELDS: dict[str, Any] = {
     "name": "mine",
     "version": 1,

@@ -11,7 +11,8 @@ from kgkit.errors import ContentError, KgkitError, UsageError
 from kgkit.finetune.distillation import teachers_of
 from kgkit.finetune.engine import Step, train
 from kgkit.finetune.mixture import mix
-from kgkit.finetune.recipe import Recipe, Stage, find, read_recipe
+from kgkit.finetune.recipe import Recipe, Stage
+from kgkit.finetune.recipe_files import find, read_recipe
 from kgkit.finetune.rows import Row
 from tests.finetune.jobs import job
 

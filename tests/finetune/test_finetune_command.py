@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from kgkit.finetune.recipe import find, read_recipe
+from kgkit.finetune.recipe_files import find, read_recipe
 from tests.finetune.jobs import SMALL, recipe_file
 from tests.walk import kgkit
 

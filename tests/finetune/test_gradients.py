@@ -14,7 +14,7 @@ from kgkit.finetune.gradient_report import lines, summary
 from kgkit.finetune.gradients import Measure, apart, measure, spans
 from kgkit.finetune.job import Job
 from kgkit.finetune.measuring import EXPLAINED, MEASURES, STEPS, keep_rows, measures
-from kgkit.finetune.recipe import find, read_recipe
+from kgkit.finetune.recipe_files import find, read_recipe
 from kgkit.finetune.rows import Row, turn
 from tests.finetune.jobs import SMALL, job
 from tests.integration.models import WORDS

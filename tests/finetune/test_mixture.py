@@ -8,7 +8,8 @@ import pytest
 
 from kgkit.errors import UsageError
 from kgkit.finetune.mixture import mix, write
-from kgkit.finetune.recipe import GeneralPart, Stage, find, read_recipe
+from kgkit.finetune.recipe import GeneralPart, Stage
+from kgkit.finetune.recipe_files import find, read_recipe
 from kgkit.finetune.rows import Row, turn
 
 

@@ -16,7 +16,8 @@ from kgkit.finetune.engine import train
 from kgkit.finetune.mixture import mix
 from kgkit.finetune.preferences import NO_CONTRARY, preference_rows
 from kgkit.finetune.reasons import UNEXPLAINED
-from kgkit.finetune.recipe import PreferencesPart, Stage, StatementsPart, find, read_recipe
+from kgkit.finetune.recipe import PreferencesPart, Stage, StatementsPart
+from kgkit.finetune.recipe_files import find, read_recipe
 from kgkit.finetune.rows import Row, turn
 from tests.conftest import Open
 from tests.finetune.jobs import job

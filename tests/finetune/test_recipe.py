@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from kgkit.errors import ContentError, UsageError
-from kgkit.finetune.recipe import as_yaml, find, kind_of, names, read_recipe, settings
+from kgkit.finetune.recipe_files import as_yaml, find, kind_of, names, read_recipe, settings
 
 
 @pytest.mark.parametrize("name", [name for name in names() if kind_of(find(name)) == "recipe"])

@@ -19,7 +19,8 @@ from kgkit.evaluation.intervals import ENOUGH, Interval, crossed_strata
 from kgkit.evaluation.table import as_markdown
 from kgkit.finetune.embedder.measured import MEAN, Precisions
 from kgkit.finetune.embedder.recipe import EmbedderRecipe, read_embedder
-from kgkit.finetune.recipe import NAME, find, read_as
+from kgkit.finetune.recipe import NAME
+from kgkit.finetune.recipe_files import find, read_as
 from kgkit.workspace import write_atomically
 
 if TYPE_CHECKING:

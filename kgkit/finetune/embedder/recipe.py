@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from kgkit.finetune.recipe import NAME, CorpusPart, FilesPart, Lora, read_as
+from kgkit.finetune.recipe import NAME, CorpusPart, FilesPart, Lora
+from kgkit.finetune.recipe_files import read_as
 
 Pooling = Literal["mean", "last"]
 

@@ -19,7 +19,7 @@ from kgkit.finetune.embedder.ablations import (
     write,
 )
 from kgkit.finetune.embedder.measured import Precisions
-from kgkit.finetune.recipe import find
+from kgkit.finetune.recipe_files import find
 
 BUNDLED = read_ablations(find("embedder-ablations"))
 SMALL: dict[str, Any] = {

@@ -12,7 +12,7 @@ import yaml
 
 from kgkit.finetune.embedder.mining import nearest
 from kgkit.finetune.embedder.recipe import read_embedder
-from kgkit.finetune.recipe import find
+from kgkit.finetune.recipe_files import find
 from kgkit.retrieval.tasks import read_tasks
 from kgkit.retrieval.texts import stored_prompts
 from tests.finetune.embedder.posed import FM2S, SENSORS

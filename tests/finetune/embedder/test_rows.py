@@ -10,11 +10,11 @@ import pytest
 from kgkit.errors import ContentError, UsageError
 from kgkit.finetune.embedder import guard
 from kgkit.finetune.embedder.losses import Table, labels
+from kgkit.finetune.embedder.prepared import Ground, prepare
 from kgkit.finetune.embedder.recipe import EmbedderRecipe, read_embedder
 from kgkit.finetune.embedder.rows import query_as_asked
-from kgkit.finetune.embedder.run import Ground, prepare
 from kgkit.finetune.embedder.sampler import draw, task_order
-from kgkit.finetune.recipe import find, kind_of, names
+from kgkit.finetune.recipe_files import find, kind_of, names
 from kgkit.retrieval.paraphrases import Paraphrase
 from kgkit.retrieval.pose import SIDES, Posed, pose_all
 from kgkit.retrieval.tasks import read_tasks
