@@ -80,18 +80,22 @@ def write_queries(path: Path, sides: Mapping[str, tuple[Precisions, Precisions]]
 
 
 def read_queries(path: Path) -> dict[str, tuple[Precisions, Precisions]]:
-    """What `write_queries` wrote. Raises KgkitError where it is missing."""
+    """What `write_queries` wrote. Raises KgkitError where it is missing or something else."""
+    again = "delete that folder, and the run is made again"
     try:
-        rows = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
+        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
     except FileNotFoundError:
-        raise KgkitError(
-            f"{path}: missing; delete that folder, and the run is made again"
-        ) from None
+        raise KgkitError(f"{path}: missing; {again}") from None
     found: dict[str, tuple[dict[str, dict[str, float]], dict[str, dict[str, float]]]] = {}
-    for row in rows:
-        both = found.setdefault(row["side"], ({}, {}))
-        for when, said in zip(both, (row["before"], row["after"]), strict=True):
-            when.setdefault(row["task"], {})[row["query"]] = float(said)
+    try:
+        for row in rows:
+            both = found.setdefault(row["side"], ({}, {}))
+            for when, said in zip(both, (row["before"], row["after"]), strict=True):
+                when.setdefault(row["task"], {})[row["query"]] = float(said)
+    except (KeyError, TypeError, ValueError):
+        found = {}
+    if not found:
+        raise KgkitError(f"{path}: is not as it was written; {again}")
     return dict(found)
 
 
