@@ -36,6 +36,7 @@ LeftOut = Literal[
     "names an asset",
     "known",
     "of the prompt",
+    "of something else",
     "twice",
     "more than asked for",
 ]
@@ -43,6 +44,13 @@ LeftOut = Literal[
 _HEAD = "# Instructions of retrieval tasks in a teacher's words: `kgkit teacher paraphrase`. A file that was deleted is made again from the ledger.\n"
 _ITEM = re.compile(r"^\s*(?:(?:\(?\d{1,3}[.):]\s*|[-*\u2022\u2013]\s+))+(?=\S)")
 _QUOTES = "\"'`*\u201c\u201d\u2018\u2019 "
+_EVERYWHERE = frozenset(
+    word_forms(
+        "about after all among and are before belong can does each every find for from give given has have here how into its list name named not one show "
+        "tell than that the their them there these they this those under use used what when where which with would you"
+    ).split()
+)
+"""Words that say nothing of a task."""
 _OF_A_PROMPT = re.compile(r"\b(?:query|instruct)\s*:", re.IGNORECASE)
 
 
@@ -116,10 +124,11 @@ def usable(
 ) -> tuple[list[str], Counter[LeftOut]]:
     """The lines that can stand for the task's instruction, without numbers, bullets and quotes; the others are counted by reason.
 
-    Two lines are the same if their words are (kgkit.names.word_forms). No asset is named, held out or not: an instruction is asked about all of them.
+    A line that has no word of the task, of its own wordings or of what is shown and ranked, is of something else. Two lines are the same if their words are (kgkit.names.word_forms). No asset is named, held out or not: an instruction is asked about all of them.
     """
     known = {word_forms(one) for one in (task.instruction, *task.paraphrases)}
     asked = word_forms(prompt)
+    task_words = _words_of(*task.fields.values(), task.output_tag, *known)
     found: dict[str, str] = {}
     left_out: Counter[LeftOut] = Counter()
     for line in lines:
@@ -131,6 +140,8 @@ def usable(
             left_out["known"] += 1
         elif form in asked:
             left_out["of the prompt"] += 1
+        elif not task_words & _words_of(text):
+            left_out["of something else"] += 1
         elif form in found:
             left_out["twice"] += 1
         elif len(found) == most:
@@ -154,6 +165,12 @@ def _fault(text: str, assets: Assets) -> LeftOut | None:
         ),
     }
     return next((why for why, found in faults.items() if found), None)
+
+
+def _words_of(*texts: str) -> set[str]:
+    """The words that say something, in singular."""
+    words = (word for text in texts for word in word_forms(text).split())
+    return {word for word in words if len(word) > 2} - _EVERYWHERE
 
 
 def _bare(line: str) -> str:

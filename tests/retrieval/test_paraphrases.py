@@ -1,6 +1,7 @@
 """Laws of a teacher's paraphrases: only sentences that can stand for the instruction, no asset named, asked about once, never lost."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -122,10 +123,12 @@ def test_the_prompt_reads_as_written() -> None:
 def test_our_own_paraphrases_would_be_taken(
     task: Task, starter: Path, open_workspace: Open
 ) -> None:
-    bare = task.model_copy(update={"instruction": "Say it.", "paraphrases": ()})
     own = [task.instruction, *task.paraphrases]
     assets = open_workspace(starter).assets()
-    assert usable(own, bare, assets, prompt="", most=99) == (own, {})
+    for one in own:
+        others = tuple(other for other in own if other != one)
+        among = task.model_copy(update={"instruction": "Say it.", "paraphrases": others})
+        assert usable([one], among, assets, prompt="", most=99) == ([one], {})
     assert not ParaphraseInstruction(task, Editor(saying()), assets, wanted=8).names_held_out
 
 
@@ -138,6 +141,8 @@ def test_our_own_paraphrases_would_be_taken(
         ("Which measurements show this fault? Name all of them.", "several sentences"),
         ("Query: which measurements show this fault?", "marks of a prompt"),
         ("Instruct : name what shows this fault.", "marks of a prompt"),
+        ("The answer is one question of 10 to 14 words.", "of something else"),
+        ("I hope that it does not take you too much.", "of something else"),
         ("Which measurements show this fault of the pump?", "names an asset"),
         ("Which measurements show this fault of PUMPS in service?", "names an asset"),
         ("Which measurements show this fault of an air compressor?", "names an asset"),
@@ -273,8 +278,12 @@ def test_a_task_with_a_teachers_words_keeps_its_own_first(tmp_path: Path) -> Non
 def test_the_command_asks_all_tasks_and_says_what_it_found(
     plant: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lines = [FIRST, "Which measurements show this fault of a steam turbine?", "- Short."]
-    teachers = [Editor(saying(*lines)) for _ in range(3)]
+    def says(ask: Ask) -> str:
+        (instruction,) = re.findall("^Instruction: (.*)$", ask.messages[-1].content, re.MULTILINE)
+        lines = [f"Plainly: {instruction}", "What shows this fault of a steam turbine?", "- Short."]
+        return json.dumps({"paraphrases": lines})
+
+    teachers = [Editor(says) for _ in range(3)]
     left = iter(teachers)
     monkeypatch.setattr("kgkit.teacher.open.open_teacher", lambda *_, **__: next(left))
     one = kgkit("teacher", "paraphrase", "FM2S", "--per-task", "3", "--json", workspace=plant).json
