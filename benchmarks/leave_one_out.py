@@ -4,7 +4,8 @@
 
 For each family: the starter tables under a split that holds out this family alone, the recipe trained on all others, and its questions answered
 (of an embedder: the queries of the retrieval tasks; those without an asset are the same for every family) before and after, beside the baselines that need no model. FOLDER keeps the workspaces; the results of a family are written when it is
-done and are not made again. Hours. Writes results/leave_one_out-RECIPE.json, with all families' questions taken together.
+done and are not made again. Hours. Writes results/leave_one_out-RECIPE.json, with all families' questions taken together, and how much better the trained model is there than whatever else answered (intervals draw whole
+families, from six on).
 """
 
 import argparse
@@ -14,10 +15,12 @@ import subprocess
 import sys
 from collections import defaultdict
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import yaml
 
+from kgkit.evaluation.intervals import ENOUGH, clustered
 from kgkit.finetune.recipe_files import find, kind_of
 
 HERE = Path(__file__).resolve().parent
@@ -107,6 +110,37 @@ def together(found: dict[str, Any]) -> dict[str, dict[str, dict[str, float]]]:
     }
 
 
+def beside(found: dict[str, Any], recipe: str) -> dict[str, dict[str, dict[str, float | None]]]:
+    """How much better the trained model is than each other on all families' questions, with a 95 % interval over families: other -> slice -> both."""
+    gains: dict[str, dict[str, list[tuple[float, str]]]] = defaultdict(lambda: defaultdict(list))
+    for family, one in found.items():
+        mine = one["scores"][answerer(recipe, one["scores"])]
+        for who, slices in one["scores"].items():
+            for slice_, score in slices.items() if slices is not mine else ():
+                gain = mine[slice_]["value"] - score["value"]
+                gains[who][slice_] += [(gain, family)] * int(score["n"])
+    return {
+        who: {slice_: gained(values) for slice_, values in slices.items() if values}
+        for who, slices in gains.items()
+    }
+
+
+def gained(values: list[tuple[float, str]]) -> dict[str, float | None]:
+    """The mean gain of questions, each with its family, and its interval; None where the families are too few."""
+    gains, clusters = [gain for gain, _ in values], [family for _, family in values]
+    interval = clustered(gains, clusters, seed=0) if len(set(clusters)) >= ENOUGH else None
+    return {
+        "difference": fmean(gains),
+        "ci_low": interval.low if interval else None,
+        "ci_high": interval.high if interval else None,
+    }
+
+
+def answerer(recipe: str, scores: dict[str, Any]) -> str:
+    """What the trained model is called among those that answered."""
+    return next(who for who in scores if who in (recipe, f"local:{recipe} (statements)"))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
@@ -120,7 +154,12 @@ def main() -> None:
             folder = given.folder.resolve() / given.recipe / family
             folder.mkdir(parents=True, exist_ok=True)
             kept[family] = measure(family, given.recipe, folder)
-        results = {"recipe": given.recipe, "together": together(kept), "families": kept}
+        results = {
+            "recipe": given.recipe,
+            "together": together(kept),
+            "beside": beside(kept, given.recipe),
+            "families": kept,
+        }
         path.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         print(family, json.dumps(results["together"]), file=sys.stderr, flush=True)
 
