@@ -124,7 +124,8 @@ def usable(
 ) -> tuple[list[str], Counter[LeftOut]]:
     """The lines that can stand for the task's instruction, without numbers, bullets and quotes; the others are counted by reason.
 
-    A line that has no word of the task, of its own wordings or of what is shown and ranked, is of something else. Two lines are the same if their words are (kgkit.names.word_forms). No asset is named, held out or not: an instruction is asked about all of them.
+    A line without a word of the task (its own wordings, what is shown and ranked) is of something else. Two lines are the same if their words are
+    (kgkit.names.word_forms). No asset is named, held out or not: an instruction is asked about all of them.
     """
     known = {word_forms(one) for one in (task.instruction, *task.paraphrases)}
     asked = word_forms(prompt)

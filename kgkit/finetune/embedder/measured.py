@@ -82,17 +82,15 @@ def write_queries(path: Path, sides: Mapping[str, tuple[Precisions, Precisions]]
 def read_queries(path: Path) -> dict[str, tuple[Precisions, Precisions]]:
     """What `write_queries` wrote. Raises KgkitError where it is missing or something else."""
     again = "delete that folder, and the run is made again"
-    try:
-        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
-    except FileNotFoundError:
-        raise KgkitError(f"{path}: missing; {again}") from None
     found: dict[str, tuple[dict[str, dict[str, float]], dict[str, dict[str, float]]]] = {}
     try:
-        for row in rows:
+        for row in csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))):
             both = found.setdefault(row["side"], ({}, {}))
             for when, said in zip(both, (row["before"], row["after"]), strict=True):
                 when.setdefault(row["task"], {})[row["query"]] = float(said)
-    except (KeyError, TypeError, ValueError):
+    except FileNotFoundError:
+        raise KgkitError(f"{path}: missing; {again}") from None
+    except (KeyError, TypeError, ValueError, csv.Error):
         found = {}
     if not found:
         raise KgkitError(f"{path}: is not as it was written; {again}")

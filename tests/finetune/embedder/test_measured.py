@@ -20,12 +20,19 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", HEAD, "a,b\n1,2\n", f"{HEAD}dev,FM2S,wear,much,1\n", f"{HEAD}dev,FM2S\n"],
-    ids=["empty", "no query", "other columns", "no number", "cut off"],
+    [
+        b"",
+        HEAD.encode(),
+        b"a,b\n1,2\n",
+        f"{HEAD}dev,FM2S,wear,much,1\n".encode(),
+        f"{HEAD}dev,FM2S\n".encode(),
+        b"\xff\xfe\x00",
+    ],
+    ids=["empty", "no query", "other columns", "no number", "cut off", "no text"],
 )
-def test_a_file_that_is_something_else_is_told(text: str, tmp_path: Path) -> None:
+def test_a_file_that_is_something_else_is_told(text: bytes, tmp_path: Path) -> None:
     path = tmp_path / "queries.csv"
-    path.write_text(text)
+    path.write_bytes(text)
     with pytest.raises(KgkitError, match=r"queries\.csv: is not as it was written; delete"):
         read_queries(path)
 
