@@ -84,13 +84,19 @@ def test_a_recipe_becomes_a_directory_that_ranks_better_and_says_what_it_learned
     assert {row["step"] for row in rows} == set(range(1, 25))
     assert sum(task["rows"] for task in card["data"]["tasks"].values()) == len(rows)
     assert [one["step"] for one in card["training"]["measured"]] == [12, 24]
+    of_dev = {one["task"]: one for one in card["dev"]}
+    kept_at = card["training"]["kept_step"]
+    at_the_kept = next(one for one in card["training"]["measured"] if one["step"] == kept_at)
+    assert of_dev["FM2S"]["after"] == at_the_kept["FM2S"] != of_dev["FM2S"]["before"]
     assert not (folder / "checkpoints").exists()
     said_of_each = (folder / "queries.csv").read_text(encoding="utf-8")
     queries = list(csv.DictReader(said_of_each.splitlines()))
     asked = [row for row in queries if (row["side"], row["task"]) == ("held-out", "FM2S")]
-    for when in ("before", "after"):
-        mean = statistics.fmean(float(row[when]) for row in asked)
-        assert gains["FM2S"][when] == pytest.approx(mean, abs=1e-4)
+    asked_of_dev = [row for row in queries if (row["side"], row["task"]) == ("dev", "FM2S")]
+    for found, told in ((asked, gains), (asked_of_dev, of_dev)):
+        for when in ("before", "after"):
+            mean = statistics.fmean(float(row[when]) for row in found)
+            assert told["FM2S"][when] == pytest.approx(mean, abs=1e-4)
     assert {row["side"] for row in queries} == {"dev", "held-out"}
     assert "| FM2S | 20 |" in (folder / "README.md").read_text(encoding="utf-8")
 
