@@ -1,4 +1,4 @@
-"""An embedder's recipe from the graph to a directory with a run card: pose, draw, search, rank, train, rank again."""
+"""A prepared embedder's recipe to a directory with a run card: rank, train, rank again."""
 
 import hashlib
 import importlib.util
