@@ -24,6 +24,7 @@ from kgkit.finetune.measuring import callbacks
 from kgkit.finetune.memory import keep_freed_memory
 from kgkit.finetune.output_head import read_labelled_places_alone
 from kgkit.finetune.recipe_files import template
+from kgkit.finetune.shared_prefixes import compute_shared_prefixes_once
 from kgkit.teacher.pull import quiet_transformers
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def train(
             callbacks=[_watch(on_step, job), *callbacks(job)],
             **more,
         )
+        compute_shared_prefixes_once(trainer.model)
         start = time.perf_counter()
         trainer.train(resume_from_checkpoint=str(last) if last else None)
         seconds = time.perf_counter() - start

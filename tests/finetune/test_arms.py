@@ -63,7 +63,7 @@ def test_the_five_arms_of_the_ablation_have_the_same_tokens_and_as_much_general_
         "single-stage",
         "two-stage",
     ]
-    assert found.tokens == 150_000
+    assert found.tokens == 240_000
     for arm in list(found.arms)[1:]:
         assert given(found, arm) == pytest.approx(found.tokens, abs=10)
         recipe = read_arm(found, arm, seed=0)
