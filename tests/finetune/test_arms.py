@@ -63,14 +63,14 @@ def test_the_five_arms_of_the_ablation_have_the_same_tokens_and_as_much_general_
         "single-stage",
         "two-stage",
     ]
-    assert found.tokens == 240_000
+    assert found.tokens == 200_000
     for arm in list(found.arms)[1:]:
         assert given(found, arm) == pytest.approx(found.tokens, abs=10)
         recipe = read_arm(found, arm, seed=0)
         assert recipe is not None
         for stage in recipe.stages:
             shares = {part.source: part.share for part in stage.data if part.source == "general"}
-            assert shares == {"general": 0.1}
+            assert shares == {"general": 0.05}
 
 
 def test_tokens_are_parted_as_the_stages_say(tmp_path):
