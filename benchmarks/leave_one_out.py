@@ -4,7 +4,7 @@
 
 For each family: the starter tables under a split that holds out this family alone, the recipe trained on all others, and its questions answered
 (of an embedder: the queries of the retrieval tasks; those without an asset are the same for every family) before and after, beside the baselines that need no model. FOLDER keeps the workspaces; the results of a family are written when it is
-done and are not made again. Hours. Writes results/leave_one_out-RECIPE.json, with all families' questions taken together, and how much better the trained model is there than whatever else answered (intervals draw whole
+done and are not made again; two runs side by side, each with families of its own and OMP_NUM_THREADS=1, are done sooner than one. Hours. Writes results/leave_one_out-RECIPE.json, with all families' questions taken together, and how much better the trained model is there than whatever else answered (intervals draw whole
 families, from six on).
 """
 
@@ -93,6 +93,11 @@ def part(score: dict[str, Any]) -> str:
     return (slice_ or "all") if slice_ in SLICES else ""
 
 
+def families_in(path: Path) -> dict[str, Any]:
+    """The families that a file of results has."""
+    return json.loads(path.read_text(encoding="utf-8"))["families"] if path.exists() else {}
+
+
 def together(found: dict[str, Any]) -> dict[str, dict[str, dict[str, float]]]:
     """All families' questions as one set: the share that is right, by who answered and slice."""
     right: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
@@ -148,12 +153,13 @@ def main() -> None:
     parser.add_argument("--families", type=lambda said: said.split(","), default=None)
     given = parser.parse_args()
     path = HERE / "results" / f"leave_one_out-{given.recipe}.json"
-    kept = json.loads(path.read_text(encoding="utf-8"))["families"] if path.exists() else {}
     for family in given.families or families():
-        if family not in kept:
+        found = {}
+        if family not in families_in(path):
             folder = given.folder.resolve() / given.recipe / family
             folder.mkdir(parents=True, exist_ok=True)
-            kept[family] = measure(family, given.recipe, folder)
+            found[family] = measure(family, given.recipe, folder)
+        kept = families_in(path) | found  # another run may have written its own meanwhile
         results = {
             "recipe": given.recipe,
             "together": together(kept),
