@@ -54,7 +54,6 @@ def job(folder: Path, steps: int, rows: int) -> Any:
     changes = {
         "stages.0.batch": rows,
         "stages.0.accumulation": 1,
-        "stages.0.by_length": False,
         "stages.0.epochs": 1,
     }
     recipe = read_recipe(find("small-sft"), changes)

@@ -62,7 +62,7 @@ class Job:
             "weight_decay": stage.weight_decay,
             "max_grad_norm": stage.max_grad_norm,
             "optim": "adamw_torch",
-            "train_sampling_strategy": "batch_rebalance" if stage.by_length else "random",
+            "train_sampling_strategy": "random",
             "activation_checkpointing": recipe.checkpointing,
             "bf16": number_format(recipe) == "bfloat16",
             "seed": recipe.seed,

@@ -159,8 +159,6 @@ class Stage(BaseModel):
     accumulation: int = Field(gt=0)
     packing: bool
     """Several rows in one sequence; none sees another."""
-    by_length: bool
-    """Rows of like length in one batch: those of a step, drawn at random, are divided among its batches (accumulation, devices) by length."""
     preference: Preference | None = None
     """May be left out: right answers are learned (SFT). Else it is learned to prefer them to wrong ones."""
     distillation: Distillation | None = None
@@ -183,9 +181,9 @@ class Stage(BaseModel):
             raise ValueError("a stage with `preference` learns from parts `preferences` alone")
         if self.preference and self.distillation:
             raise ValueError("a stage has `preference` or `distillation`, not both")
-        if self.by_rows_alone and (self.packing or self.by_length):
+        if self.by_rows_alone and self.packing:
             way = "preference" if self.preference else "distillation"
-            raise ValueError(f"a stage with `{way}` has packing: false and by_length: false")
+            raise ValueError(f"a stage with `{way}` has packing: false")
         return self
 
 

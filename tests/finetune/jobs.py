@@ -26,7 +26,6 @@ SMALL: dict[str, Any] = {
     "stages.0.learning_rate": 7.0e-4,
     "stages.0.batch": 4,
     "stages.0.accumulation": 1,
-    "stages.0.by_length": False,
     "evaluate": [{"benchmark": "fmsr", "by": "letters", "limit": None}],
 }
 

@@ -109,7 +109,6 @@ def test_a_recipe_distils_answers_alone_and_prefers_nothing_beside() -> None:
     for changes, said in (
         ({"preference": {"beta": 0.1}}, "`preference`"),
         ({"packing": True}, "`distillation` has packing: false"),
-        ({"by_length": True}, "by_length: false"),
         ({"distillation": {"teacher": "larger", "beta": 2.0}}, "less than or equal to 1"),
     ):
         with pytest.raises(ContentError, match=said):

@@ -37,18 +37,11 @@ def test_the_same_seed_gives_the_same_losses_and_the_model_learns(
     assert (tmp_path / "a" / "weights" / "adapter_model.safetensors").is_file()
 
 
-@pytest.mark.parametrize(
-    "drawn",
-    [
-        {},
-        {"stages.0.batch": 2, "stages.0.accumulation": 2, "stages.0.by_length": True},
-    ],
-    ids=["random", "by length"],
-)
+@pytest.mark.parametrize("dropout", [0.1, 0.0], ids=["dropout", "shared prefixes"])
 def test_a_run_that_was_killed_ends_with_the_same_losses(
-    drawn: dict[str, object], model: Path, tmp_path: Path
+    dropout: float, model: Path, tmp_path: Path
 ) -> None:
-    changes = {"stages.0.epochs": 40, "lora.dropout": 0.1, **drawn}
+    changes = {"stages.0.epochs": 40, "lora.dropout": dropout}
     whole = train(job(tmp_path / "whole", model, changes=changes), rows=24, on_step=lambda _: None)
     cut = job(tmp_path / "cut", model, changes=changes)
     command = [sys.executable, "-m", "kgkit.finetune.worker", str(cut.folder), "none"]

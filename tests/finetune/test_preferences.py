@@ -75,7 +75,6 @@ def test_a_recipe_keeps_choices_apart_from_answers() -> None:
         ({"data": [PART, STATED]}, "want a stage of their own"),
         ({"data": [STATED]}, "learns from parts `preferences` alone"),
         ({"packing": True}, "packing: false"),
-        ({"by_length": True}, "by_length: false"),
     ):
         with pytest.raises(ContentError, match=said):
             read_recipe(find("small-sft"), {"stages": [{**good, **changes}]})
