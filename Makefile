@@ -69,7 +69,7 @@ bench: .venv/dev  ## measure speed and memory as ratios; writes benchmarks/resul
 	$(BIN)/python -m benchmarks
 
 bench-teach: .venv/dev  ## does training help on machines never seen, every family held out in turn; hours
-	$(BIN)/python -m benchmarks.leave_one_out benchmarks/work
+	$(BIN)/python -m benchmarks.leave_one_out benchmarks/work --recipe teach
 
 bench-embedder: .venv/dev  ## does the embedder rank for machines never seen, every family held out in turn; an hour and more
 	$(BIN)/python -m benchmarks.leave_one_out benchmarks/work --recipe embedder

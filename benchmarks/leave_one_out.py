@@ -1,6 +1,6 @@
 """Does training help on machines that it never saw, whichever these are? Every family of the sensor matrices is held out in turn.
 
-    python -m benchmarks.leave_one_out FOLDER [--recipe small-sft] [--families pumps,compressors]
+    python -m benchmarks.leave_one_out FOLDER [--recipe teach] [--families pumps,compressors]
 
 For each family: the starter tables under a split that holds out this family alone, the recipe trained on all others, and its questions answered
 (of an embedder: the queries of the retrieval tasks; those without an asset are the same for every family) before and after, beside the baselines that need no model. FOLDER keeps the workspaces; the results of a family are written when it is
@@ -149,7 +149,7 @@ def answerer(recipe: str, scores: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--recipe", default="small-sft")
+    parser.add_argument("--recipe", default="teach")
     parser.add_argument("--families", type=lambda said: said.split(","), default=None)
     given = parser.parse_args()
     path = HERE / "results" / f"leave_one_out-{given.recipe}.json"
