@@ -5,6 +5,8 @@ TEACHER ?= reference
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 NEO4J := $(BIN)/python tests/integration/neo4j_server.py
+# a process for each core, at most four, since some tests hold a model; each computes on one
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
 
 .PHONY: help demo test test-fast test-long test-vllm test-lm-eval check neo4j neo4j-stop vllm bench bench-teach bench-embedder docs clean
 
@@ -30,10 +32,10 @@ demo: .venv/core  ## tables -> graph -> pump expanded -> corpus, in ./demo (STOR
 	@echo "Your tables: $(BIN)/kgkit lint FILE, then $(BIN)/kgkit load FILE --workspace plant"
 
 test: .venv/dev  ## all tests but those on vLLM, lm-evaluation-harness and mteb; starts its own Neo4j, fetches its own weights
-	$(BIN)/pytest -m "not vllm and not long and not lm_eval"
+	$(PYTEST) -m "not vllm and not long and not lm_eval"
 
 test-fast: .venv/dev  ## tests without servers and models
-	$(BIN)/pytest -m "not vllm and not long and not neo4j and not local"
+	$(PYTEST) -m "not vllm and not long and not neo4j and not local"
 
 test-long: .venv/dev  ## long runs: more kill points, more faults, more tables
 	$(BIN)/pytest -m long

@@ -20,6 +20,14 @@ from tests.walk import kgkit
 Open = Callable[[Path], Derivation]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes share the tests: those on Neo4j go to one, which starts one server, and those of a file to one, for its fixtures."""
+    for item in items:
+        on_neo4j = item.get_closest_marker("neo4j")
+        item.add_marker(pytest.mark.xdist_group("neo4j" if on_neo4j else item.location[0]))
+
+
 @pytest.fixture(scope="session")
 def starter_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("starter") / "w"
