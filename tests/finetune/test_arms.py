@@ -70,7 +70,7 @@ def test_the_five_arms_of_the_ablation_have_the_same_tokens_and_as_much_general_
         assert recipe is not None
         for stage in recipe.stages:
             shares = {part.source: part.share for part in stage.data if part.source == "general"}
-            assert shares == {"general": 0.05}
+            assert shares == {"general": 0.02}
 
 
 def test_tokens_are_parted_as_the_stages_say(tmp_path):
