@@ -4,7 +4,7 @@
 
 For each family: the starter tables under a split that holds out this family alone, the recipe trained on all others, and its questions answered
 (of an embedder: the queries of the retrieval tasks; those without an asset are the same for every family) before and after, beside the baselines that need no model. FOLDER keeps the workspaces; the results of a family are written when it is
-done and are not made again; two runs side by side, each with families of its own and OMP_NUM_THREADS=1, are done sooner than one. Hours. Writes results/leave_one_out-RECIPE.json, with all families' questions taken together, and how much better the trained model is there than whatever else answered (intervals draw whole
+done and are not made again. Hours. Writes results/leave_one_out-RECIPE.json, with all families' questions taken together, and how much better the trained model is there than whatever else answered (intervals draw whole
 families, from six on).
 """
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from kgkit.errors import KgkitError
+from kgkit.finetune import engine
 from kgkit.finetune.engine import last_checkpoint, train
 from kgkit.finetune.worker import launcher, read_trained, train_in_processes
 from tests.finetune.jobs import job
@@ -56,6 +57,33 @@ def test_a_run_that_was_killed_ends_with_the_same_losses(
     assert len(resumed.losses) == len(whole.losses) == 240
     assert resumed.losses[-1] == pytest.approx(whole.losses[-1], abs=1e-6)
     assert resumed.losses == pytest.approx(whole.losses, abs=1e-6)
+
+
+def test_training_computes_shared_prefixes_once_and_learns_the_same(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    read: list[int] = []
+
+    def count(module: torch.nn.Module, given: tuple[torch.Tensor]) -> None:
+        if isinstance(module, torch.nn.Embedding):
+            read.append(given[0].numel())
+
+    def trained(folder: Path) -> tuple[list[float], int]:
+        read.clear()
+        found = train(job(folder, model), rows=24, on_step=lambda _: None)
+        return found.losses, sum(read)
+
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(count)
+    try:
+        losses, tokens = trained(tmp_path / "shared")
+        monkeypatch.setattr(engine, "compute_shared_prefixes_once", lambda _: None)
+        losses_apart, tokens_apart = trained(tmp_path / "apart")
+    finally:
+        hook.remove()
+    assert 0 < tokens < tokens_apart
+    assert losses == pytest.approx(losses_apart, abs=1e-5)
 
 
 def test_half_a_checkpoint_is_not_gone_on_from(tmp_path: Path) -> None:
