@@ -34,6 +34,7 @@ def job(folder: Path, steps: int, rows: int) -> Any:
     from kgkit.cli import main as kgkit
     from kgkit.finetune import mixture
     from kgkit.finetune.cells import statement_rows
+    from kgkit.finetune.counted import Length
     from kgkit.finetune.job import Job
     from kgkit.finetune.recipe import StatementsPart
     from kgkit.finetune.recipe_files import find, read_recipe
@@ -72,7 +73,7 @@ def job(folder: Path, steps: int, rows: int) -> Any:
         recipe=recipe,
         stage=recipe.stages[0],
     )
-    mixture.write([(row, 1) for row in some], made.data)
+    mixture.write([(row, Length(1, cut=False)) for row in some], made.data)
     made.write(rows=len(some))
     return made
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from kgkit.cli.embedder import ablations, embedder, refuse_options
-from kgkit.cli.output import command_line, hint, print_json, print_table, say
+from kgkit.cli.output import command_line, counted, hint, print_json, print_table, say
 from kgkit.cli.progress import clock, now_and_then
 from kgkit.cli.session import SEE_ALSO, GlobalOptions, evaluating, options_of, reading
 from kgkit.cli.study import study
@@ -137,6 +137,7 @@ def finetune(
             ledger=derivation.ledger,
             resume=resume,
         )
+        _tell_cut(options, prepared)
         if plan:
             _show_plan(options, prepared)
             return
@@ -146,6 +147,17 @@ def finetune(
     _show(options, finished)
     if merged and not options.json:
         say(f"{merged}: the same, merged into its base")
+
+
+def _tell_cut(options: GlobalOptions, prepared: "Prepared") -> None:
+    """Say which rows are not trained on to their end."""
+    for job, mixed in zip(prepared.jobs, prepared.mixed, strict=True):
+        for part, cut in mixed.cut.items():
+            hint(
+                options,
+                f"stage {job.name}: {cut} of {counted(mixed.rows[part], 'row')} of {part} are cut off at the context of "
+                f"{prepared.recipe.context} tokens; --set context=... takes more",
+            )
 
 
 def _show_plan(options: GlobalOptions, prepared: "Prepared") -> None:

@@ -94,6 +94,7 @@ class Job:
         return {
             "chat_template_path": str(template(said)) if said else None,
             "packing": self.stage.packing,
+            "packing_strategy": "bfd_split",  # what is longer than the context goes on in another pack
         }
 
     def model_arguments(self) -> dict[str, Any]:

@@ -12,20 +12,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kgkit.errors import UsageError
+from kgkit.finetune.counted import Length
 from kgkit.finetune.recipe import Part, PreferencesPart, Stage, StatementsPart
 from kgkit.finetune.rows import Row
 from kgkit.workspace import write_atomically
 
 _TRAIN = "train.jsonl"
-Count = Callable[[Row], int]
+Count = Callable[[Row], Length]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mixed:
-    """A stage's data: rows and tokens by part, and the sha256 of the file."""
+    """A stage's data: rows and tokens by part, rows of which the context cuts off the end, and the sha256 of the file."""
 
     rows: dict[str, int]
     tokens: dict[str, int]
+    cut: dict[str, int]
     sha256: str
 
     def as_json(self) -> dict[str, object]:
@@ -35,8 +37,8 @@ class Mixed:
 
 def mix(
     stage: Stage, parts: Sequence[Sequence[Row]], *, count: Count, seed: int
-) -> list[tuple[Row, int]]:
-    """The rows of one epoch with their tokens, in a drawn order.
+) -> list[tuple[Row, Length]]:
+    """The rows of one epoch with their lengths, in a drawn order.
 
     Raises UsageError for a part without rows, shares that leave nothing to the others, and texts mixed with chats.
     """
@@ -52,7 +54,9 @@ def mix(
     rng.shuffle(whole)
     if stage.tokens is not None:
         whole = _until(stage.tokens * (1 - shared), whole)
-    tokens = sum(each for _, each in whole) / (1 - shared) if whole else stage.tokens or 0
+    tokens = (
+        sum(length.tokens for _, length in whole) / (1 - shared) if whole else stage.tokens or 0
+    )
     drawn = [
         one
         for part, rows in zip(stage.data, parts, strict=True)
@@ -63,7 +67,7 @@ def mix(
     return both
 
 
-def write(mixed: Sequence[tuple[Row, int]], folder: Path, *, before: object = None) -> Mixed:
+def write(mixed: Sequence[tuple[Row, Length]], folder: Path, *, before: object = None) -> Mixed:
     """Write a mixture as the dataset that a trainer opens: `load_dataset(folder)`.
 
     `before`: what a mixture that is there already says of itself. Raises UsageError where this one differs, and leaves that one.
@@ -71,11 +75,12 @@ def write(mixed: Sequence[tuple[Row, int]], folder: Path, *, before: object = No
     lines = [json.dumps(row.as_trained(), ensure_ascii=False) + "\n" for row, _ in mixed]
     data = "".join(lines).encode()
     tokens: Counter[str] = Counter()
-    for row, each in mixed:
-        tokens[row.part] += each
+    for row, length in mixed:
+        tokens[row.part] += length.tokens
     found = Mixed(
         rows=dict(sorted(Counter(row.part for row, _ in mixed).items())),
         tokens=dict(sorted(tokens.items())),
+        cut=dict(sorted(Counter(row.part for row, length in mixed if length.cut).items())),
         sha256=hashlib.sha256(data).hexdigest(),
     )
     if before is not None and before != found.as_json():
@@ -116,20 +121,20 @@ def _mend(part: Part) -> str:
     return ""
 
 
-def _until(tokens: float, rows: Iterable[tuple[Row, int]]) -> list[tuple[Row, int]]:
+def _until(tokens: float, rows: Iterable[tuple[Row, Length]]) -> list[tuple[Row, Length]]:
     """The first rows whose tokens reach a number."""
     taken = []
     for one in rows:
         if tokens <= 0:
             break
         taken.append(one)
-        tokens -= one[1]
+        tokens -= one[1].tokens
     return taken
 
 
 def _again_and_again(
     rows: Sequence[Row], count: Count, rng: random.Random
-) -> Iterator[tuple[Row, int]]:
+) -> Iterator[tuple[Row, Length]]:
     """All rows in a drawn order, then in another one, without end."""
     counted = [(row, count(row)) for row in rows]
     while True:

@@ -25,7 +25,7 @@ from kgkit.evaluation.scores import exactly_right
 from kgkit.evaluation.table import table
 from kgkit.finetune import card as cards
 from kgkit.finetune import mixture
-from kgkit.finetune.counted import token_counter
+from kgkit.finetune.counted import Length, token_counter
 from kgkit.finetune.distillation import teachers_of
 from kgkit.finetune.engine import Step, train
 from kgkit.finetune.gradient_report import draw, summary
@@ -103,7 +103,6 @@ def prepare(
         graph=bench.graph, ledger=ledger, split=bench.split, folder=folder, seed=recipe.seed, stems=stems,
     )  # fmt: skip
     guard = Guard(bench.graph, bench.split, recipe.protocol, stems)
-    count = token_counter(recipe, model)
     export_corpora((part for stage in recipe.stages for part in stage.data), source)
 
     jobs: list[Job] = []
@@ -111,6 +110,7 @@ def prepare(
     mixed: list[mixture.Mixed] = []
     for number, stage in enumerate(recipe.stages):
         parts = [list(_checked(part, source, guard)) for part in stage.data]
+        count = token_counter(recipe, stage, model)
         mixture_ = mixture.mix(stage, parts, count=count, seed=recipe.seed)
         job = Job(
             name=stage.name,
@@ -201,7 +201,7 @@ def _checked(part: Part, source: Source, guard: Guard) -> Iterator[Row]:
     return guard.without(rows, source.left_out.setdefault(part_name(part), Counter()))
 
 
-def _written(job: Job, mixed: Sequence[tuple[Row, int]]) -> mixture.Mixed:
+def _written(job: Job, mixed: Sequence[tuple[Row, Length]]) -> mixture.Mixed:
     """The mixture on disk; the one that is there already must be the same."""
     record = job.folder / DATA
     before = json.loads(record.read_text(encoding="utf-8")) if record.exists() else None

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from kgkit.errors import ContentError, KgkitError, UsageError
+from kgkit.finetune.counted import Length
 from kgkit.finetune.distillation import teachers_of
 from kgkit.finetune.engine import Step, train
 from kgkit.finetune.mixture import mix
@@ -115,5 +116,6 @@ def test_a_recipe_distils_answers_alone_and_prefers_nothing_beside() -> None:
             read_recipe(find("small-sft"), {"stages": [{**good, **changes}]})
     with pytest.raises(ContentError, match="set quantized to false"):
         read_recipe(find("small-sft"), {"stages": [good], "quantized": True})
+    row = Row(id="t", part="p", text="pump")
     with pytest.raises(UsageError, match="`distillation` is of answers"):
-        mix(Stage.model_validate(good), [[Row(id="t", part="p", text="pump")]], count=len, seed=0)  # type: ignore[arg-type]
+        mix(Stage.model_validate(good), [[row]], count=lambda _: Length(1, cut=False), seed=0)

@@ -158,6 +158,16 @@ def test_a_plan_counts_and_measures_and_leaves_nothing(
     assert not (starter / "models").exists()
 
 
+def test_rows_that_are_cut_off_are_told(model: Path, starter: Path, tmp_path: Path) -> None:
+    rows = [{"prompt": "pump", "completion": " ".join(["leak"] * times)} for times in (2, 3, 90)]
+    data = tmp_path / "mine.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    part = {"source": "files", "path": str(data), "config": None, "share": None}
+    recipe = recipe_file(tmp_path / "mine.yaml", **{**QUICK, "stages.0.data.0": part})
+    said = kgkit("finetune", recipe, "--model", model, "--plan", workspace=starter).err
+    assert "1 of 3 rows of mine.jsonl are cut off at the context of 64 tokens" in said
+
+
 def test_data_of_a_held_out_asset_is_refused_before_anything_is_trained(
     model: Path, starter: Path, tmp_path: Path
 ) -> None:

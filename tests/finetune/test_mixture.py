@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from kgkit.errors import UsageError
+from kgkit.finetune.counted import Length
 from kgkit.finetune.mixture import mix, write
 from kgkit.finetune.recipe import GeneralPart, Stage
 from kgkit.finetune.recipe_files import find, read_recipe
@@ -26,8 +27,8 @@ def texts(part: str, count: int, words: int = 10) -> list[Row]:
     ]
 
 
-def words(row: Row) -> int:
-    return len(row.words.split())
+def words(row: Row) -> Length:
+    return Length(len(row.words.split()), cut=False)
 
 
 def test_parts_without_a_share_are_taken_whole_and_once() -> None:
@@ -35,15 +36,15 @@ def test_parts_without_a_share_are_taken_whole_and_once() -> None:
     assert Counter(row.id for row, _ in mixed) == Counter(
         row.id for row in [*texts("a", 30), *texts("b", 20)]
     )
-    assert all(tokens == 10 for _, tokens in mixed)
+    assert all(length.tokens == 10 for _, length in mixed)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_a_part_has_its_share_of_all_tokens_drawn_again_if_it_must_be(share: float) -> None:
     mixed = mix(stage(None, share), [texts("a", 300), texts("b", 7)], count=words, seed=0)
     tokens = Counter[str]()
-    for row, each in mixed:
-        tokens[row.part] += each
+    for row, length in mixed:
+        tokens[row.part] += length.tokens
     assert tokens["a"] == 3000
     assert tokens["b"] / tokens.total() == pytest.approx(share, abs=0.01)
     drawn = Counter(row.id for row, _ in mixed if row.part == "b")
@@ -55,8 +56,8 @@ def test_a_budget_holds_for_all_parts_together() -> None:
         stage(None, 0.25, tokens=400), [texts("a", 300), texts("b", 9)], count=words, seed=0
     )
     tokens = Counter[str]()
-    for row, each in mixed:
-        tokens[row.part] += each
+    for row, length in mixed:
+        tokens[row.part] += length.tokens
     assert tokens == {"a": 300, "b": 100}
 
 
@@ -93,7 +94,8 @@ def test_texts_and_chats_are_not_mixed_and_a_part_has_rows() -> None:
 
 def test_what_is_written_is_what_a_trainer_reads(tmp_path: Path) -> None:
     chat = Row(id="c", part="c", prompt=turn("user", "a?"), completion=turn("assistant", "b"))
-    found = write([(chat, 2), (chat, 2)], tmp_path)
+    whole, cut = Length(2, cut=False), Length(2, cut=True)
+    found = write([(chat, whole), (chat, cut)], tmp_path)
     lines = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text().splitlines()]
     assert (
         lines
@@ -105,15 +107,16 @@ def test_what_is_written_is_what_a_trainer_reads(tmp_path: Path) -> None:
         ]
         * 2
     )
-    assert (found.rows, found.tokens) == ({"c": 2}, {"c": 4})
-    assert write([(chat, 2), (chat, 2)], tmp_path).sha256 == found.sha256
-    assert write([(chat, 2)], tmp_path).sha256 != found.sha256
+    assert (found.rows, found.tokens, found.cut) == ({"c": 2}, {"c": 4}, {"c": 1})
+    assert write([(chat, whole), (chat, cut)], tmp_path).sha256 == found.sha256
+    assert write([(chat, whole)], tmp_path).sha256 != found.sha256
 
 
 def test_another_mixture_does_not_take_the_place_of_one_that_is_there(tmp_path: Path) -> None:
-    first = write([(row, 1) for row in texts("a", 3)], tmp_path)
+    one, other = ([(row, words(row)) for row in texts(part, 3)] for part in "ab")
+    first = write(one, tmp_path)
     kept = (tmp_path / "train.jsonl").read_bytes()
     with pytest.raises(UsageError, match="the workspace has changed since this run began"):
-        write([(row, 1) for row in texts("b", 3)], tmp_path, before=first.as_json())
+        write(other, tmp_path, before=first.as_json())
     assert (tmp_path / "train.jsonl").read_bytes() == kept
-    assert write([(row, 1) for row in texts("a", 3)], tmp_path, before=first.as_json()) == first
+    assert write(one, tmp_path, before=first.as_json()) == first

@@ -83,12 +83,12 @@ def test_a_recipe_keeps_choices_apart_from_answers() -> None:
 @pytest.mark.local
 def test_both_answers_count_as_tokens_and_choices_do_not_mix_with_answers(model: Path) -> None:
     recipe = read_recipe(find("small-sft"), {"chat_template": None, "context": 64})
-    count = token_counter(recipe, model)
+    count = token_counter(recipe, recipe.stages[0], model)
     better, worse = turn("assistant", "yes"), turn("assistant", "no no no")
     chat = Row(id="c", part="p", prompt=turn("user", "pump"), completion=better)
     other = replace(chat, completion=worse)
     choice = replace(chat, rejected=worse)
-    assert count(choice) == count(chat) + count(other)
+    assert count(choice).tokens == count(chat).tokens + count(other).tokens
     of_both = recipe.stages[0].model_copy(update={"data": recipe.stages[0].data * 2})
     with pytest.raises(UsageError, match="mixes"):
         mix(of_both, [[chat], [choice]], count=count, seed=0)
