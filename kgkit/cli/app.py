@@ -41,7 +41,8 @@ class _Commands(TyperGroup):
             _say(KgkitError(f"{where}{error.strerror or error}"), ctx)
             raise SystemExit(1) from error
         except KeyboardInterrupt:
-            typer.echo("interrupted: run the same command again to go on", err=True)
+            how = " with --resume" if ctx.invoked_subcommand == "finetune" else ""
+            typer.echo(f"interrupted: run the same command again{how} to go on", err=True)
             raise SystemExit(130) from None
 
 

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from kgkit.cli.embedder import ablations, embedder, refuse_options
-from kgkit.cli.output import command_line, counted, hint, print_json, print_table, say
+from kgkit.cli.output import command_line, hint, print_json, print_table, say
 from kgkit.cli.progress import clock, now_and_then
 from kgkit.cli.session import SEE_ALSO, GlobalOptions, evaluating, options_of, reading
-from kgkit.cli.study import study
+from kgkit.cli.study import study, tell_cut
+from kgkit.errors import UsageError
 
 if TYPE_CHECKING:
     from kgkit.finetune.engine import Step
-    from kgkit.finetune.run import Finished, Prepared
+    from kgkit.finetune.prepared import Prepared
+    from kgkit.finetune.run import Finished
     from kgkit.teacher.asking import Event
 
 _LINE_EVERY_S = 15.0
@@ -83,13 +85,13 @@ def finetune(
     """
     from kgkit.evaluation.evaluate import Bench
     from kgkit.finetune import recipe_files as recipes
-    from kgkit.finetune.memory import require_memory
+    from kgkit.finetune.memory import require_machine
     from kgkit.finetune.merge import merge as merge_adapter
+    from kgkit.finetune.prepared import begun_with, prepare
     from kgkit.finetune.run import finetune as run
-    from kgkit.finetune.run import prepare, require_finetune
+    from kgkit.finetune.run import require_finetune
     from kgkit.finetune.worker import launcher
     from kgkit.settings import read_settings
-    from kgkit.teacher.pull import model_directory
 
     options, settings = options_of(context), read_settings()
     if recipe is None:
@@ -107,14 +109,18 @@ def finetune(
         )
         return
     if kind == "study":
+        if merge:
+            raise UsageError("--merge is for one model: give it with the arm's own recipe")
         study(
             options, path, _progress(options), changes=changes, name=name, resume=resume, plan=plan, report_to=report_to, launch=configuration,
         )  # fmt: skip
         return
     read = recipes.read_recipe(path, changes)
     require_finetune(report_to)
-    directory = model_directory(read.model, cache_dir=settings.cache_dir).resolve()
-    require_memory(read, directory)
+    if merge and not read.lora:
+        raise UsageError("--merge is for adapters: with lora null the whole model is trained")
+    directory = begun_with(read.model, cache_dir=settings.cache_dir)
+    require_machine(read, directory, launched=bool(launch) and not plan)
     with ExitStack() as stack:
         derivation = stack.enter_context(reading(options, strict=True))
         folder, ledger = stack.enter_context(evaluating(derivation.workspace))
@@ -137,7 +143,7 @@ def finetune(
             ledger=derivation.ledger,
             resume=resume,
         )
-        _tell_cut(options, prepared)
+        tell_cut(options, prepared)
         if plan:
             _show_plan(options, prepared)
             return
@@ -147,17 +153,6 @@ def finetune(
     _show(options, finished)
     if merged and not options.json:
         say(f"{merged}: the same, merged into its base")
-
-
-def _tell_cut(options: GlobalOptions, prepared: "Prepared") -> None:
-    """Say which rows are not trained on to their end."""
-    for job, mixed in zip(prepared.jobs, prepared.mixed, strict=True):
-        for part, cut in mixed.cut.items():
-            hint(
-                options,
-                f"stage {job.name}: {cut} of {counted(mixed.rows[part], 'row')} of {part} are cut off at the context of "
-                f"{prepared.recipe.context} tokens; --set context=... takes more",
-            )
 
 
 def _show_plan(options: GlobalOptions, prepared: "Prepared") -> None:
@@ -228,7 +223,7 @@ def _show(options: GlobalOptions, finished: "Finished") -> None:
     )
     if said["evaluation"]:
         print_table(
-            ["benchmark", "questions", "before", "after", "difference", "p"],
+            ["benchmark", "questions", "before", "after", "difference", "p", "undecided"],
             [_compared(one) for one in said["evaluation"]],
         )
     for line in said["verdict"]:
@@ -251,6 +246,7 @@ def _compared(one: dict[str, Any]) -> tuple[str, ...]:
         f"{one['after']:.3f}",
         f"{one['difference']:+.3f}{interval}",
         f"{one['p']:.2g}",
+        str(one["undecided"]),
     )
 
 

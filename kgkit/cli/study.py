@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from kgkit.cli.output import hint, print_json, print_table, say
+from kgkit.cli.output import counted, hint, print_json, print_table, say
 from kgkit.cli.progress import clock
 from kgkit.cli.session import GlobalOptions, evaluating, reading
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kgkit.finetune.arms import Study
-    from kgkit.finetune.run import Prepared, Watcher
+    from kgkit.finetune.prepared import Prepared
+    from kgkit.finetune.run import Watcher
     from kgkit.finetune.study import Run, Size, Studied
 
 
@@ -33,14 +34,14 @@ def study(
     from kgkit.evaluation.evaluate import Bench
     from kgkit.evaluation.intervals import require_statistics
     from kgkit.finetune.arms import read_study
-    from kgkit.finetune.memory import require_memory
+    from kgkit.finetune.memory import require_machine
+    from kgkit.finetune.prepared import begun_with
     from kgkit.finetune.run import require_finetune
     from kgkit.finetune.study import carry_out, gather, runs_of
     from kgkit.settings import read_settings
-    from kgkit.teacher.pull import model_directory
 
     said, settings = read_study(path), read_settings()
-    require_finetune("none")
+    require_finetune(report_to)
     require_statistics("a study")
     with ExitStack() as stack:
         derivation = stack.enter_context(reading(options, strict=True))
@@ -61,13 +62,14 @@ def study(
             said,
             folder=folder,
             changes=changes,
-            directory_of=lambda model: model_directory(
-                model, cache_dir=settings.cache_dir
-            ).resolve(),
+            directory_of=lambda model: begun_with(model, cache_dir=settings.cache_dir),
         )
         for run in runs:
-            require_memory(run.recipe, run.model)
+            require_machine(run.recipe, run.model, launched=bool(launch) and not plan)
         prepared, size = gather(said, runs, bench, derivation.ledger, resume=resume)
+        for run, one in zip(runs, prepared, strict=True):
+            if one is not None and run.seed == said.seeds[0]:
+                tell_cut(options, one)
         if plan:
             _show_plan(options, said, runs, prepared, size)
             return
@@ -78,6 +80,17 @@ def study(
             )
         _write(options, studied, folder)
     _show(options, studied, folder)
+
+
+def tell_cut(options: GlobalOptions, prepared: "Prepared") -> None:
+    """Say which rows are not trained on to their end."""
+    for job, mixed in zip(prepared.jobs, prepared.mixed, strict=True):
+        for part, cut in mixed.cut.items():
+            hint(
+                options,
+                f"{prepared.recipe.name}, stage {job.name}: {cut} of {counted(mixed.rows[part], 'row')} of {part} are cut off at the context of "
+                f"{prepared.recipe.context} tokens; --set context=... takes more",
+            )
 
 
 def _size(size: "Size") -> str:

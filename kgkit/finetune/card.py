@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from kgkit.errors import ContentError
 from kgkit.evaluation.models import CARD
 from kgkit.finetune import gradient_report
 from kgkit.finetune.recipe import Recipe
@@ -44,6 +45,34 @@ def hardware() -> dict[str, object]:
     }
 
 
+def read(folder: Path) -> dict[str, Any]:
+    """The card of a run. Raises ContentError."""
+    try:
+        card = yaml.safe_load((folder / CARD).read_text(encoding="utf-8"))
+        _ = (
+            card["recipe"],
+            card["stages"],
+            card["evaluation"],
+            card["model"]["directory"],
+            card["workspace"],
+        )
+        return dict(card)
+    except (OSError, yaml.YAMLError, TypeError, KeyError) as error:
+        raise ContentError(f"{folder / CARD} is no card of a run: {error}") from None
+
+
+def is_finished(folder: Path, recipe: Recipe) -> bool:
+    """Whether a folder holds the recipe's model, measured. Raises ContentError for a card that cannot be read."""
+    if not (folder / CARD).exists():
+        return False
+    card = read(folder)
+    measured = len(recipe.evaluate) + recipe.retain
+    return (
+        bool(card["recipe"] == recipe.model_dump(mode="json"))
+        and len(card["evaluation"]) == measured
+    )
+
+
 def write(folder: Path, card: Mapping[str, Any], recipe: Recipe) -> Path:
     """Write both cards; the path of the first."""
     path = folder / CARD
@@ -51,6 +80,20 @@ def write(folder: Path, card: Mapping[str, Any], recipe: Recipe) -> Path:
     write_atomically(path, text.encode())
     write_atomically(folder / MODEL_CARD, _model_card(card, recipe).encode())
     return path
+
+
+def _compared(one: Mapping[str, Any]) -> str:
+    interval = "" if one["ci_low"] is None else f" [{one['ci_low']:+.3f}, {one['ci_high']:+.3f}]"
+    cells = (
+        one["benchmark"],
+        one["questions"],
+        f"{one['before']:.3f}",
+        f"{one['after']:.3f}",
+        f"{one['difference']:+.3f}{interval}",
+        f"{one['p']:.2g}",
+        one["undecided"],
+    )
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def _model_card(card: Mapping[str, Any], recipe: Recipe) -> str:
@@ -92,12 +135,11 @@ def _model_card(card: Mapping[str, Any], recipe: Recipe) -> str:
     if card["evaluation"]:
         lines += [
             "",
-            "| benchmark | before | after | difference (95 % interval) | p |",
-            "|---|---|---|---|---|",
-            *(
-                f"| {one['benchmark']} | {one['before']} | {one['after']} | {one['difference']} | {one['p']} |"
-                for one in card["evaluation"]
-            ),
+            "| benchmark | questions | before | after | difference (95 % interval) | p | undecided after |",
+            "|---|---|---|---|---|---|---|",
+            *map(_compared, card["evaluation"]),
+            "",
+            *(f"- {line}" for line in card["verdict"]),
         ]
     lines += [
         "",

@@ -31,12 +31,14 @@ if TYPE_CHECKING:
     from transformers import TrainerCallback
 
 _STATE = "trainer_state.json"
+_TOKENS, _SECONDS = "tokens", "seconds"
+"""What every entry of a history of losses has besides."""
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What is known after a step: `tokens` since the beginning, seconds of this run, peak memory of the process in bytes."""
+    """What is known after a step: `tokens` and `seconds` since the beginning, also of runs before this one; peak memory of the process in bytes."""
 
     step: int
     steps: int
@@ -48,7 +50,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """A stage's end: losses by step, tokens that went through the model, seconds of this run alone, peak memory in bytes."""
+    """A stage's end: losses by step, tokens that went through the model, seconds of all runs that it took, peak memory in bytes."""
 
     losses: list[float]
     history: list[dict[str, float]]
@@ -90,25 +92,25 @@ def train(
             **more,
         )
         compute_shared_prefixes_once(trainer.model)
-        start = time.perf_counter()
         trainer.train(resume_from_checkpoint=str(last) if last else None)
-        seconds = time.perf_counter() - start
         trainer.save_model(str(job.weights))
         trainer.end()
     history = [one for one in trainer.state.log_history if "loss" in one]
     return Trained(
         losses=[float(one["loss"]) for one in history],
         history=history,
-        tokens=_tokens(history[-1]) if history else 0,
-        seconds=seconds,
+        tokens=int(history[-1][_TOKENS]) if history else 0,
+        seconds=history[-1][_SECONDS] if history else 0.0,
         memory=peak_memory(),
         resumed_at=_step_of(last) if last else 0,
     )
 
 
-def _tokens(logged: Mapping[str, Any]) -> int:
-    """Through the model since the beginning, as TRL's trainers count them, or transformers' own."""
-    return int(logged.get("num_tokens", logged.get("num_input_tokens_seen", 0)))
+def _tokens(logged: Mapping[str, Any], *, before: float) -> int:
+    """Through the model since the beginning: TRL's trainers count those of this run, transformers' own all."""
+    if "num_tokens" in logged:
+        return int(before + logged["num_tokens"])
+    return int(logged.get("num_input_tokens_seen", 0))
 
 
 def last_checkpoint(weights: Path) -> Path | None:
@@ -218,12 +220,19 @@ def _dataset(job: Job) -> Any:  # noqa: ANN401 - datasets' own
 
 
 def _watch(on_step: Callable[[Step], None], job: Job) -> "TrainerCallback":
-    """Tells of every step, and stops at a loss that is no number, before that state is saved."""
+    """Tells of every step, and stops at a loss that is no number, before that state is saved. What it counts is kept with the losses."""
     from transformers import TrainerCallback
 
-    begun = time.perf_counter()
-
     class Watch(TrainerCallback):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._begun = time.perf_counter()
+            self._before = {_TOKENS: 0.0, _SECONDS: 0.0}
+
+        def on_train_begin(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:  # noqa: ANN401
+            self._begun = time.perf_counter()
+            for one in state.log_history:
+                self._before |= {name: one[name] for name in self._before if name in one}
+
         def on_log(self, _args: Any, state: Any, _control: Any, logs: Any = None, **_: Any) -> None:  # noqa: ANN401
             if not logs or "loss" not in logs:
                 return
@@ -237,13 +246,16 @@ def _watch(on_step: Callable[[Step], None], job: Job) -> "TrainerCallback":
                     f"{job.name}: the loss is {loss} at step {state.global_step}; {kept}. "
                     "Lower learning_rate (--set stages.0.learning_rate=...) or max_grad_norm, and begin anew"
                 )
+            tokens = _tokens(logs, before=self._before[_TOKENS])
+            seconds = self._before[_SECONDS] + time.perf_counter() - self._begun
+            state.log_history[-1] |= {_TOKENS: tokens, _SECONDS: seconds}
             on_step(
                 Step(
                     step=state.global_step,
                     steps=state.max_steps,
                     loss=loss,
-                    tokens=_tokens(logs),
-                    seconds=time.perf_counter() - begun,
+                    tokens=tokens,
+                    seconds=seconds,
                     memory=peak_memory(),
                 )
             )

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kgkit.errors import ContentError
-from kgkit.evaluation.models import trained_on
+from kgkit.evaluation.models import TrainedOn, trained_on
 from kgkit.expand.scope import Assets
+from kgkit.finetune.phrases import Phrases
 from kgkit.finetune.recipe import Protocol
 from kgkit.finetune.rows import Row
 from kgkit.graph import reading
 from kgkit.graph.store import GraphStore
-from kgkit.names import plain
 from kgkit.splits import Split
 
 if TYPE_CHECKING:
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 _MATRIX = "tells a cell of a sensor matrix"
 
 
-def learned_before(model: Path, split: Split) -> list[str]:
-    """The families that one of kgkit's own models has learned from, as its card says. Raises ContentError where the split holds one out."""
+def learned_before(model: Path, split: Split) -> TrainedOn | None:
+    """What one of kgkit's own models has learned from, as its card says. Raises ContentError where that is a family that the split holds out."""
     learned = trained_on(model)
     if learned is None:
-        return []
+        return None
     if told := sorted({*learned.families} & {*split.held_out}):
         raise ContentError(
             f"{model}: it has learned from {', '.join(told)}, which this workspace holds out. What is trained from it could not be measured: "
             "take a model that has not, or load under the split that it was trained with"
         )
-    return learned.families
+    return learned
 
 
 class Guard:
@@ -43,10 +43,12 @@ class Guard:
     ) -> None:
         self._split = split
         self._protocol = protocol
-        self._names = Assets(reading.assets(graph, role=None), split).held_out_pattern
-        self._stems = {plain(stem) for stem in stems}
+        assets = Assets(reading.assets(graph, role=None), split)
+        self._names = assets.held_out_pattern
+        self._assets = assets.asset_pattern
+        self._stems = Phrases(stems)
         self.families: set[str] = set()
-        self.checked = 0
+        self.checked = self.refused = 0
 
     def passed(self, rows: Iterable[Row]) -> Iterator[Row]:
         """The rows. Raises ContentError at the first one that tells of the evaluation, and says what and where."""
@@ -54,23 +56,22 @@ class Guard:
             fault = self.fault(row)
             if fault:
                 raise ContentError(
-                    f"{row.part}, row {row.id[:16]}: {fault}. A model that learned it could not be measured: take the row out, or train under another split (`kgkit load --split none`)"
+                    f"{row.part}, row {row.id[:16]}: {fault}. A model that learned it could not be measured: take the row out, or load under a split that does not hold it out"
                 )
             yield self._seen(row)
 
     def without(self, rows: Iterable[Row], left_out: Counter[str]) -> Iterator[Row]:
         """The rows of kgkit's own making but those that tell of the evaluation, or of a matrix under `alia`, which are counted."""
         for row in rows:
-            if self._forbidden(row):
-                left_out[_MATRIX] += 1
-            elif self.fault(row):
-                left_out["tells of the evaluation"] += 1
-            else:
+            if not self.fault(row):
                 yield self._seen(row)
+                continue
+            self.refused += 1
+            left_out[_MATRIX if self._forbidden(row) else "tells of the evaluation"] += 1
 
     def _seen(self, row: Row) -> Row:
-        if row.asset:
-            self.families.add(self._split.family(row.asset))
+        about = [row.asset] if row.asset else _names(self._assets, row.words)
+        self.families.update(map(self._split.family, about))
         self.checked += 1
         return row
 
@@ -84,13 +85,16 @@ class Guard:
         found = self._names.search(words)
         if found:
             return f"names {found.group()}, which is held out: {_around(words, found)}"
-        asked = next((line for line in words.splitlines() if plain(line) in self._stems), "")
-        if asked:
+        if asked := self._stems.found(words):
             return f"asks what the evaluation asks: {asked}"
         return f"{_MATRIX}, and the protocol alia trains on none" if self._forbidden(row) else ""
 
     def _forbidden(self, row: Row) -> bool:
         return self._protocol == "alia" and row.matrix
+
+
+def _names(pattern: "re.Pattern[str]", text: str) -> list[str]:
+    return [found.group() for found in pattern.finditer(text)]
 
 
 def _around(text: str, found: "re.Match[str]") -> str:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,7 @@ class Job:
     def arguments(self, *, rows: int, report_to: str) -> dict[str, Any]:
         """What `SFTConfig` is given, `DPOConfig` or `GKDConfig`; `rows`: sequences of one epoch, about."""
         stage, recipe = self.stage, self.recipe
-        steps = self.steps or math.ceil(rows / (stage.batch * stage.accumulation) * stage.epochs)
+        steps = self.steps or steps_of(stage, rows)
         return {
             "output_dir": str(self.weights),
             "max_length": recipe.context,
@@ -132,6 +133,12 @@ class Job:
             **self.arguments(rows=rows, report_to="none"),
         }
         (self.folder / TRL).write_text(yaml.safe_dump(said, sort_keys=False), encoding="utf-8")
+
+
+def steps_of(stage: Stage, rows: int) -> int:
+    """Steps of the optimizer for so many sequences an epoch, as transformers takes them in the processes that there are."""
+    batches = math.ceil(rows / (stage.batch * int(os.environ.get("WORLD_SIZE", "1"))))
+    return math.ceil(math.ceil(batches / stage.accumulation) * stage.epochs)
 
 
 def read_job(folder: Path) -> tuple[Job, int]:

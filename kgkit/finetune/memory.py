@@ -1,6 +1,7 @@
 """What a training run needs at least, counted before a weight is read: parameters, memory, operations for a token; and memory kept between steps."""
 
 import ctypes
+import importlib.util
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,11 @@ from kgkit.finetune.recipe import Lora, Recipe
 
 _OPTIMIZER_BYTES = 16
 """For each trained parameter: itself, its gradient and AdamW's two moments, in float32."""
+_CGROUPS = {
+    Path("/sys/fs/cgroup"): ("memory.max", "memory.current", "inactive_file"),
+    Path("/sys/fs/cgroup/memory"): ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}  # fmt: skip
+"""Where Linux says what a container may take, what it has taken, and what of that files hold and give back: version 2 and version 1."""
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 """Of glibc's malloc.h."""
 
@@ -43,8 +49,26 @@ def size_of(recipe: Recipe, model: Path) -> Size:
     )
 
 
-def require_memory(recipe: Recipe, model: Path) -> None:
-    """Raise UsageError where the weights alone do not fit what is free."""
+def require_machine(recipe: Recipe, model: Path, *, launched: bool) -> None:
+    """Raise UsageError where this machine cannot train the model: several GPUs but one process, no CUDA for 4 bits, or too little memory.
+
+    `launched`: whether processes of their own train, one for each GPU.
+    """
+    import torch
+
+    gpus = torch.cuda.device_count()
+    if gpus > 1 and not launched:
+        raise UsageError(
+            f"{gpus} GPUs are at hand: add --launch ddp to train on all of them, or set CUDA_VISIBLE_DEVICES=0 to take one (--plan wants one)"
+        )
+    if recipe.quantized and not (gpus and importlib.util.find_spec("bitsandbytes")):
+        raise UsageError(
+            f"{recipe.name}: quantized is true, which needs a GPU with CUDA and bitsandbytes (pip install bitsandbytes); --set quantized=false trains without"
+        )
+    _require_memory(recipe, model)
+
+
+def _require_memory(recipe: Recipe, model: Path) -> None:
     need, free = size_of(recipe, model).least_bytes, free_bytes()
     if need > free:
         raise UsageError(
@@ -63,7 +87,7 @@ def keep_freed_memory() -> None:
 
 
 def free_bytes() -> int:
-    """Memory that is free: the GPU's where there is one, else this machine's."""
+    """Memory that is free: the GPU's where there is one, else this machine's, or what is left of a container's limit."""
     import torch
 
     if torch.cuda.is_available():
@@ -72,7 +96,20 @@ def free_bytes() -> int:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:
         return 1 << 62
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    return min(free, *map(_left_of_limit, _CGROUPS))
+
+
+def _left_of_limit(group: Path) -> int:
+    """What a control group may take yet."""
+    limit, used, files = _CGROUPS[group]
+    try:
+        lines = (group / "memory.stat").read_text(encoding="ascii").splitlines()
+        held = next(int(line.split()[1]) for line in lines if line.startswith(f"{files} "))
+        limit, used = ((group / name).read_text(encoding="ascii") for name in (limit, used))
+        return int(limit) - int(used) + held
+    except (OSError, ValueError, StopIteration):  # there is none, or it is without limit ("max")
+        return 1 << 62
 
 
 def _shapes(model: Path) -> list[int]:

@@ -5,8 +5,8 @@ from pathlib import Path
 from kgkit.errors import UsageError
 from kgkit.evaluation.models import CARD
 from kgkit.finetune.job import number_format
+from kgkit.finetune.prepared import RECIPE
 from kgkit.finetune.recipe_files import read_recipe
-from kgkit.finetune.run import RECIPE
 from kgkit.teacher.pull import adapter_base, quiet_transformers
 from kgkit.workspace import write_atomically
 

@@ -67,10 +67,10 @@ def mix(
     return both
 
 
-def write(mixed: Sequence[tuple[Row, Length]], folder: Path, *, before: object = None) -> Mixed:
+def write(mixed: Sequence[tuple[Row, Length]], folder: Path, *, before: str | None = None) -> Mixed:
     """Write a mixture as the dataset that a trainer opens: `load_dataset(folder)`.
 
-    `before`: what a mixture that is there already says of itself. Raises UsageError where this one differs, and leaves that one.
+    `before`: the sha256 of the one that is there already. Raises UsageError where this one differs, and leaves that one.
     """
     lines = [json.dumps(row.as_trained(), ensure_ascii=False) + "\n" for row, _ in mixed]
     data = "".join(lines).encode()
@@ -83,7 +83,7 @@ def write(mixed: Sequence[tuple[Row, Length]], folder: Path, *, before: object =
         cut=dict(sorted(Counter(row.part for row, length in mixed if length.cut).items())),
         sha256=hashlib.sha256(data).hexdigest(),
     )
-    if before is not None and before != found.as_json():
+    if before is not None and before != found.sha256:
         raise UsageError(
             f"{folder}: the workspace has changed since this run began; train it anew with --name"
         )
@@ -95,7 +95,7 @@ def _require(stage: Stage, parts: Sequence[Sequence[Row]]) -> None:
     for part, rows in zip(stage.data, parts, strict=True):
         if not rows:
             raise UsageError(f"stage {stage.name}: its part {part.source} has no row{_mend(part)}")
-    forms = {rows[0].form for rows in parts}
+    forms = {row.form for rows in parts for row in rows}
     if len(forms) > 1:
         raise UsageError(
             f"stage {stage.name} mixes texts with chats, whose loss is not on the same tokens; make two stages of it"

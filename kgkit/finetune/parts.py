@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from kgkit.corpora import export as exporting
 from kgkit.corpora.cpt import cpt
@@ -34,6 +34,7 @@ from kgkit.teacher.ledger import Ledger
 
 GENERAL = "general: Python's reference"
 """What the rows of general text are called in cards."""
+Cells = set[tuple[object, object, object]]
 EXPORTED = "corpora"
 """The folder of a run that holds the corpora it trains on, as `kgkit export` writes them."""
 
@@ -69,7 +70,7 @@ def rows_of(part: Part, source: Source) -> Iterator[Row]:
     if isinstance(part, CorpusPart):
         return _corpus(part, source)
     if isinstance(part, FilesPart):
-        return _files(part)
+        return _files(part, source.graph)
     return _general(part)
 
 
@@ -115,26 +116,20 @@ def _corpus(part: CorpusPart, source: Source) -> Iterator[Row]:
             f"the workspace has no row of {part.corpus} for training: run `kgkit expand --all`, then `kgkit extend` with its kinds"
         )
     table = pq.read_table(files)
-    ticked = _matrix(source.graph)
+    matrix = _matrix(source.graph)
     for row in table.slice(0, part.rows).to_pylist():
-        yield _row(
-            row,
-            part=part.corpus,
-            where=f"corpus {part.corpus}",
-            matrix=part.corpus == "relevance"
-            or (row.get("asset"), row.get("failure_mode"), row.get("sensor")) in ticked,
-        )
+        yield _row(row, matrix, part=part.corpus, where=f"corpus {part.corpus}")
 
 
-def _matrix(graph: GraphStore) -> set[tuple[object, object, object]]:
-    """(asset, failure mode, sensor) of every cell that a sensor matrix has."""
+def _matrix(graph: GraphStore) -> Cells:
+    """(asset, failure mode, sensor) of every cell that a sensor matrix has, ticked or not."""
     found = graph.query(
         "MATCH (s:Sensor)-[r:RELEVANT_TO]->(f:FailureMode) WHERE r.origin <> 'teacher' RETURN r.asset, f.id, s.id"
     )
     return {(asset, mode, sensor) for asset, mode, sensor in found.rows}
 
 
-def _files(part: FilesPart) -> Iterator[Row]:
+def _files(part: FilesPart, graph: GraphStore) -> Iterator[Row]:
     import datasets
 
     path = part.path.expanduser()
@@ -143,19 +138,23 @@ def _files(part: FilesPart) -> Iterator[Row]:
     datasets.disable_progress_bars()
     kinds = {".jsonl": "json", ".json": "json", ".parquet": "parquet", ".csv": "csv"}
     try:
-        if path.is_dir():
+        if any((path / name).exists() for name in ("state.json", "dataset_dict.json")):
+            saved = datasets.load_from_disk(str(path))
+            loaded = saved["train"] if isinstance(saved, datasets.DatasetDict) else saved
+        elif path.is_dir():
             loaded = datasets.load_dataset(str(path), part.config, split="train")
         elif path.suffix in kinds:
             loaded = datasets.load_dataset(kinds[path.suffix], data_files=str(path), split="train")
         else:
             raise UsageError(f"{path}: is no folder, JSONL, Parquet or CSV")
-    except (ValueError, OSError, datasets.exceptions.DatasetGenerationError) as error:
+    except (ValueError, OSError, KeyError, datasets.exceptions.DatasetGenerationError) as error:
         raise ContentError(f"{path}: {' '.join(str(error).split())[:300]}") from None
+    matrix = _matrix(graph)
     for number, row in enumerate(loaded, start=1):
-        yield _row(row, part=path.name, where=f"{path}: row {number}", matrix=False)
+        yield _row(row, matrix, part=path.name, where=f"{path}: row {number}")
 
 
-def _row(row: Mapping[str, Any], *, part: str, where: str, matrix: bool) -> Row:
+def _row(row: Mapping[str, Any], matrix: Cells, *, part: str, where: str) -> Row:
     """A row of a dataset: prompt and completion, else messages that end with the assistant's, else a text."""
     said: dict[str, Any]
     if row.get("completion") and row.get("prompt"):
@@ -165,10 +164,10 @@ def _row(row: Mapping[str, Any], *, part: str, where: str, matrix: bool) -> Row:
                 "completion": turn("assistant", row["completion"]),
             }
             if isinstance(row["prompt"], str)
-            else {"prompt": tuple(row["prompt"]), "completion": tuple(row["completion"])}
+            else {name: _turns(row[name], where) for name in ("prompt", "completion")}
         )
     elif row.get("messages"):
-        *asked, answered = cast("Turns", tuple(row["messages"]))
+        *asked, answered = _turns(row["messages"], where)
         if not asked or answered["role"] != "assistant":
             raise ContentError(
                 f"{where}: messages must be a question and end with the assistant's answer"
@@ -184,9 +183,25 @@ def _row(row: Mapping[str, Any], *, part: str, where: str, matrix: bool) -> Row:
         id=str(row.get("id") or digest(said)),
         part=part,
         asset=str(row.get("asset") or ""),
-        matrix=matrix,
+        matrix=(row.get("asset"), row.get("failure_mode"), row.get("sensor")) in matrix,
         **said,
     )
+
+
+def _turns(messages: object, where: str) -> Turns:
+    """Messages of nothing but role and content: a chat template may put what else they have, and no check has read that."""
+    if not isinstance(messages, list):
+        raise ContentError(f"{where}: messages must be a list")
+    for one in messages:
+        if not isinstance(one, Mapping) or not isinstance(one.get("content"), str):
+            raise ContentError(f"{where}: every message must have role and content, both texts")
+        if more := [
+            name for name, value in one.items() if value and name not in ("role", "content")
+        ]:
+            raise ContentError(
+                f"{where}: a message has {more[0]}, which is neither searched nor trained on; put it into content, or take it out"
+            )
+    return tuple({"role": str(one.get("role")), "content": one["content"]} for one in messages)
 
 
 def _general(part: GeneralPart) -> Iterator[Row]:

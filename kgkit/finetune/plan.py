@@ -1,14 +1,14 @@
 """What a run would take: tokens and steps counted, hours and memory measured on a few steps here, and estimated for other machines."""
 
-import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kgkit.finetune.engine import Step, train
+from kgkit.finetune.job import steps_of
 from kgkit.finetune.memory import Size, size_of
-from kgkit.finetune.run import Prepared, sequences
+from kgkit.finetune.prepared import Prepared, sequences
 
 STEPS = 3
 _USED = 0.4
@@ -71,11 +71,13 @@ def plan(prepared: Prepared) -> RunPlan:
 def _stage(prepared: Prepared, number: int) -> StagePlan:
     job, mixed = prepared.jobs[number], prepared.mixed[number]
     stage, rows = job.stage, sequences(job, mixed)
-    steps = math.ceil(math.ceil(rows / stage.batch) / stage.accumulation * stage.epochs)
+    steps = steps_of(stage, rows)
     seen: list[Step] = []
     with tempfile.TemporaryDirectory(prefix="kgkit-plan-") as aside:
-        # its weights are written aside; the data is read where it is
-        trial = replace(job, adapter=None, weights_in=Path(aside), steps=min(STEPS, steps))
+        # as if it began anew: its weights are written aside, the data is read where it is
+        trial = replace(
+            job, model=prepared.model, adapter=None, weights_in=Path(aside), steps=min(STEPS, steps)
+        )
         train(trial, rows=rows, on_step=seen.append)
     each = (
         (seen[-1].seconds - seen[0].seconds) / (len(seen) - 1) if len(seen) > 1 else seen[0].seconds

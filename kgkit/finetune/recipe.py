@@ -240,11 +240,15 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
-        """Raises ValueError for two stages of one name, and for what one stage wants and another field forbids."""
+        """Raises ValueError for two stages of one name, two benchmarks of one name and way, and for what one stage wants and another field forbids."""
         named = [stage.name for stage in self.stages]
         twice = next((name for name in named if named.count(name) > 1), "")
         if twice:
             raise ValueError(f"two stages are called {twice}: call one something else")
+        asked = [(Path(one.benchmark).stem, one.by) for one in self.evaluate]
+        again = next((one for one in asked if asked.count(one) > 1), None)
+        if again:
+            raise ValueError(f"{again[0]} by {again[1]} is asked twice: leave one out of evaluate")
         packed = next((stage.name for stage in self.stages if stage.packing), "")
         if self.gradients and packed:
             raise ValueError(

@@ -55,7 +55,11 @@ def kind_of(path: Path) -> Kind:
 
 def read_recipe(path: Path, changes: Mapping[str, Any] | None = None) -> Recipe:
     """The recipe in a file, with `changes` by dotted names (`lora.rank`, `stages.0.epochs`). Raises ContentError, UsageError."""
-    raw = {"gradients": None, **_raw(path)}  # the one field that may be left out can be set as well
+    raw = {"gradients": None, **_raw(path)}  # what may be left out can be set as well
+    for stage in raw["stages"] if isinstance(raw.get("stages"), list) else ():
+        if isinstance(stage, dict):
+            stage.setdefault("preference", None)
+            stage.setdefault("distillation", None)
     for name, value in (changes or {}).items():
         _set(raw, name, deepcopy(value), where=path.name)  # a later change may be of a part of it
     return _checked(raw, Recipe, path)

@@ -2,18 +2,15 @@
 
 import contextlib
 import importlib.util
-import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from pydantic import BaseModel
-
-from kgkit.errors import KgkitError, UsageError
+from kgkit.errors import KgkitError
 from kgkit.evaluation.answering import planned_asks
 from kgkit.evaluation.evaluate import Bench, Options, evaluate
 from kgkit.evaluation.intervals import Comparison, compare
@@ -25,25 +22,16 @@ from kgkit.evaluation.scores import exactly_right
 from kgkit.evaluation.table import table
 from kgkit.finetune import card as cards
 from kgkit.finetune import mixture
-from kgkit.finetune.counted import Length, token_counter
-from kgkit.finetune.distillation import teachers_of
 from kgkit.finetune.engine import Step, train
 from kgkit.finetune.gradient_report import draw, summary
-from kgkit.finetune.guard import Guard, learned_before
 from kgkit.finetune.job import Job
-from kgkit.finetune.measuring import keep_rows, measures
-from kgkit.finetune.parts import Source, export_corpora, part_name, rows_of
-from kgkit.finetune.recipe import FilesPart, GeneralPart, Measured, Part, Recipe
-from kgkit.finetune.recipe_files import as_yaml
-from kgkit.finetune.rows import Row
+from kgkit.finetune.measuring import measures
+from kgkit.finetune.prepared import Prepared, sequences
+from kgkit.finetune.recipe import Recipe
 from kgkit.finetune.worker import TRAINED, keep_trained, read_trained, train_in_processes
 from kgkit.teacher.asking import Event
 from kgkit.teacher.budget import Budget
-from kgkit.teacher.ledger import Ledger
-from kgkit.workspace import write_atomically
 
-RECIPE = "recipe.yaml"
-DATA = "data.json"
 _COPIED = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
 _SEED = 0
 
@@ -62,80 +50,12 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """A recipe with its data on disk: one job for each stage, its mixture, and what the guard saw."""
-
-    recipe: Recipe
-    model: Path
-    folder: Path
-    jobs: list[Job]
-    mixed: list[mixture.Mixed]
-    families: list[str]
-    checked: int
-    left_out: Mapping[str, Mapping[str, int]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
     """A trained model: its folder, its card, and both measured before and after."""
 
     folder: Path
     card: Path
     said: Mapping[str, Any]
-
-
-def prepare(
-    recipe: Recipe, *, model: Path, folder: Path, bench: Bench, ledger: Ledger, resume: bool
-) -> Prepared:
-    """Gather and check the data of all stages and write it below `folder`, as TRL reads it.
-
-    Raises UsageError where `folder` holds another run, or this one unfinished and `resume` is false; ContentError for data that
-    tells of the evaluation, before anything is trained.
-    """
-    require_same(folder, recipe, resume=resume)
-    before = {
-        family
-        for directory in (model, *teachers_of(recipe, model))
-        for family in learned_before(directory, bench.split)
-    }
-    stems = [question.stem for posed in _posed(recipe, bench) for question in posed.questions]
-    source = Source(
-        graph=bench.graph, ledger=ledger, split=bench.split, folder=folder, seed=recipe.seed, stems=stems,
-    )  # fmt: skip
-    guard = Guard(bench.graph, bench.split, recipe.protocol, stems)
-    export_corpora((part for stage in recipe.stages for part in stage.data), source)
-
-    jobs: list[Job] = []
-    explained: list[Row] = []
-    mixed: list[mixture.Mixed] = []
-    for number, stage in enumerate(recipe.stages):
-        parts = [list(_checked(part, source, guard)) for part in stage.data]
-        count = token_counter(recipe, stage, model)
-        mixture_ = mixture.mix(stage, parts, count=count, seed=recipe.seed)
-        job = Job(
-            name=stage.name,
-            folder=folder / "stages" / f"{number + 1}-{stage.name}",
-            model=model,
-            adapter=jobs[-1].weights if jobs and recipe.lora else None,
-            recipe=recipe,
-            stage=stage,
-        )
-        jobs.append(job)
-        mixed.append(_written(job, mixture_))
-        explained += [row for row, _ in mixture_ if row.why]
-    if recipe.gradients:
-        keep_rows(jobs, explained)
-    write_atomically(folder / RECIPE, as_yaml(recipe).encode())
-    return Prepared(
-        recipe=recipe,
-        model=model,
-        folder=folder,
-        jobs=jobs,
-        mixed=mixed,
-        families=sorted(guard.families | before),
-        checked=guard.checked,
-        left_out={name: dict(reasons) for name, reasons in source.left_out.items() if reasons},
-    )
 
 
 def finetune(
@@ -152,6 +72,8 @@ def finetune(
     Raises KgkitError where training cannot go on; what was saved stays, and the same call goes on from it.
     """
     recipe, folder = prepared.recipe, prepared.folder
+    if cards.is_finished(folder, recipe):
+        return Finished(folder=folder, card=folder / CARD, said=cards.read(folder))
     begun = time.time()
     before = measure(f"local:{prepared.model}", recipe, bench, watcher)
     stages = [
@@ -159,13 +81,14 @@ def finetune(
         for job, mixed in zip(prepared.jobs, prepared.mixed, strict=True)
     ]
     _take(prepared.jobs[-1].weights, folder)
-    card = _card(prepared, bench, stages, begun)
+    card = _card(prepared, bench, stages, launch)
     cards.write(folder, card, recipe)
     after = measure(f"local:{folder}", recipe, bench, watcher)
     card["evaluation"] = [
         _compared(posed, one, other) for (posed, one), (_, other) in zip(before, after, strict=True)
     ]
     card["verdict"] = _verdict(recipe, before, after, bench.folder)
+    card["seconds"] = round(time.time() - begun, 1)
     _draw_gradients(prepared)
     return Finished(folder=folder, card=cards.write(folder, card, recipe), said=card)
 
@@ -176,47 +99,6 @@ def _draw_gradients(prepared: Prepared) -> None:
     if found:
         with contextlib.suppress(ImportError):
             draw(found, prepared.folder)
-
-
-def require_same(folder: Path, recipe: BaseModel, *, resume: bool) -> None:
-    """Raise UsageError where a folder holds a run of another recipe, or this one and `resume` is false."""
-    said = folder / RECIPE
-    if not said.exists():
-        return
-    if said.read_text(encoding="utf-8") != as_yaml(recipe):
-        raise UsageError(
-            f"{folder} holds a run of another recipe; name this one with --name, or delete that folder"
-        )
-    if not resume:
-        state = "finished" if (folder / CARD).exists() else "not finished"
-        raise UsageError(
-            f"{folder} holds this very run, {state}: add --resume to go on with it, --name for another one, or delete it"
-        )
-
-
-def _checked(part: Part, source: Source, guard: Guard) -> Iterator[Row]:
-    rows = rows_of(part, source)
-    if isinstance(part, FilesPart | GeneralPart):
-        return guard.passed(rows)
-    return guard.without(rows, source.left_out.setdefault(part_name(part), Counter()))
-
-
-def _written(job: Job, mixed: Sequence[tuple[Row, Length]]) -> mixture.Mixed:
-    """The mixture on disk; the one that is there already must be the same."""
-    record = job.folder / DATA
-    before = json.loads(record.read_text(encoding="utf-8")) if record.exists() else None
-    found = mixture.write(mixed, job.data, before=before)
-    write_atomically(record, json.dumps(found.as_json(), indent=1).encode())
-    job.write(rows=sequences(job, found))
-    return found
-
-
-def sequences(job: Job, mixed: mixture.Mixed) -> int:
-    """What one epoch puts through the model, about: rows, or packs of them."""
-    rows = sum(mixed.rows.values())
-    if not job.stage.packing:
-        return rows
-    return max(1, -(-sum(mixed.tokens.values()) // job.recipe.context))
 
 
 def _trained(
@@ -256,26 +138,27 @@ def _take(weights: Path, folder: Path) -> None:
             shutil.copy2(file, folder / file.name)
 
 
-def _posed(recipe: Recipe, bench: Bench) -> list[Posed]:
-    return [_pose(one, bench) for one in recipe.evaluate]
-
-
-def _pose(measured: Measured, bench: Bench) -> Posed:
-    return pose(measured.benchmark, graph=bench.graph, split=bench.split, limit=measured.limit)
-
-
 def measure(uri: str, recipe: Recipe, bench: Bench, watcher: Watcher) -> list[tuple[Posed, Result]]:
-    """What the model answers to the recipe's benchmarks, and to the general questions if it says so."""
-    asked = [(_pose(one, bench), Options(by=one.by, robust=False)) for one in recipe.evaluate]
+    """What the model answers to the recipe's benchmarks, and to the general questions if it says so.
+
+    A benchmark that is asked in several ways is told apart by its name: `fmsr-by-options`.
+    """
+    asked = [
+        (pose(one.benchmark, graph=bench.graph, split=bench.split, limit=one.limit), one.by)
+        for one in recipe.evaluate
+    ]
     if recipe.retain:
         rest = pose(read_retention().questions, graph=bench.graph, split=bench.split)
-        asked.append((rest, Options(robust=False)))
+        asked.append((rest, Options().by))
+    often = Counter(posed.name for posed, _ in asked)
     found = []
-    for posed, options in asked:
+    for posed, by in asked:
+        options = Options(by=by, robust=False)
         asks = planned_asks(posed.questions, options.way(posed), robust=options.robust)
         watcher.begins(posed.name, asks)
         result = evaluate(uri, posed, bench, options, budget=Budget(), on_event=watcher.event)
-        found.append((posed, result))
+        name = f"{posed.name}-by-{by}" if often[posed.name] > 1 else posed.name
+        found.append((replace(posed, name=name), result))
     return found
 
 
@@ -320,26 +203,26 @@ def _verdict(
 
 
 def _card(
-    prepared: Prepared, bench: Bench, stages: Sequence[Mapping[str, Any]], begun: float
+    prepared: Prepared, bench: Bench, stages: Sequence[Mapping[str, Any]], launch: Path | None
 ) -> dict[str, Any]:
     recipe = prepared.recipe
-    corpora = sorted({name for mixed in prepared.mixed for name in mixed.rows})
     return {
         "name": recipe.name,
-        "trained_on": {
-            "protocol": recipe.protocol,
-            "families": prepared.families,
-            "corpora": corpora,
-        },
+        "trained_on": prepared.trained_on.model_dump(),
         "held_out": sorted(bench.split.held_out),
-        "contamination": {"rows_checked": prepared.checked, "found": 0},
+        "contamination": {
+            "rows_searched": prepared.checked + prepared.refused,
+            "rows_left_out": prepared.refused,
+        },
         "left_out": prepared.left_out,
+        "workspace": bench.graph.state(),
         "model": {"name": prepared.model.name, "directory": str(prepared.model)},
         "recipe": recipe.model_dump(mode="json"),
+        "launch": launch.stem if launch else None,
         "stages": list(stages),
         "evaluation": [],
         "verdict": [],
-        "seconds": round(time.time() - begun, 1),
+        "seconds": None,
         "hardware": cards.hardware(),
         "versions": cards.versions(),
     }

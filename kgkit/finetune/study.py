@@ -4,25 +4,25 @@ All data is gathered and checked before the first step of the first run. A run t
 """
 
 import gc
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from kgkit.errors import ContentError, UsageError
+from kgkit.errors import UsageError
 from kgkit.evaluation.evaluate import Bench
 from kgkit.evaluation.models import CARD
 from kgkit.evaluation.pose import Posed
 from kgkit.evaluation.results import Result
 from kgkit.evaluation.scores import exactly_right
+from kgkit.finetune import card as cards
 from kgkit.finetune.arms import Study, read_arm, read_plain
 from kgkit.finetune.compared import Answered, Compared, compared
+from kgkit.finetune.job import steps_of
 from kgkit.finetune.parts import GENERAL
+from kgkit.finetune.prepared import Prepared, prepare, sequences
 from kgkit.finetune.recipe import Recipe
-from kgkit.finetune.run import Prepared, Watcher, finetune, measure, prepare, sequences
+from kgkit.finetune.run import Watcher, finetune, measure
 from kgkit.teacher.ledger import Ledger
 
 _SHORT = 0.05
@@ -123,7 +123,7 @@ def gather(
     """
     found: list[Prepared | None] = []
     for run in runs:
-        if run.folder is None or _finished(run):
+        if run.folder is None or _finished(run, bench):
             found.append(None)
             continue
         prepared = prepare(
@@ -196,25 +196,21 @@ def _require_tokens(study: Study, run: Run, prepared: Prepared) -> None:
         )
 
 
-def _finished(run: Run) -> bool:
-    """Whether the run's folder holds its model, measured. Raises UsageError where that is one of another recipe."""
+def _finished(run: Run, bench: Bench) -> bool:
+    """Whether the run's folder holds its model, measured. Raises UsageError where it is one of another recipe, model or state of the workspace."""
     if run.folder is None or not (run.folder / CARD).exists():
         return False
-    card = _card(run.folder)
-    if card["recipe"] != run.recipe.model_dump(mode="json"):
+    card, wanted = cards.read(run.folder), run.recipe.model_dump(mode="json")
+    different = {
+        "of another recipe": card["recipe"] != wanted,
+        "from another model": card["model"]["directory"] != str(run.model),
+        "of the workspace as it was before its tables or passages changed": card["workspace"] != bench.graph.state(),
+    }  # fmt: skip
+    if what := next((what for what, is_so in different.items() if is_so), ""):
         raise UsageError(
-            f"{run.folder} holds a run of another recipe; name this study with --name, or delete that folder"
+            f"{run.folder} holds a run {what}; name this study with --name, or delete that folder"
         )
-    return bool(card["evaluation"] or not run.recipe.evaluate)
-
-
-def _card(folder: Path) -> dict[str, Any]:
-    """The card of a run. Raises ContentError."""
-    try:
-        card = yaml.safe_load((folder / CARD).read_text(encoding="utf-8"))
-        return {**card, "recipe": card["recipe"], "stages": card["stages"]}
-    except (OSError, yaml.YAMLError, TypeError, KeyError) as error:
-        raise ContentError(f"{folder / CARD} is no card of a run: {error}") from None
+    return cards.is_finished(run.folder, run.recipe)
 
 
 def _tokens(prepared: Prepared) -> int:
@@ -224,11 +220,8 @@ def _tokens(prepared: Prepared) -> int:
 
 
 def _steps(prepared: Prepared) -> int:
-    total = 0
-    for job, mixed in zip(prepared.jobs, prepared.mixed, strict=True):
-        batches = math.ceil(sequences(job, mixed) / job.stage.batch)
-        total += math.ceil(batches / job.stage.accumulation * job.stage.epochs)
-    return total
+    both = zip(prepared.jobs, prepared.mixed, strict=True)
+    return sum(steps_of(job.stage, sequences(job, mixed)) for job, mixed in both)
 
 
 def _measured(run: Run, bench: Bench, watcher: Watcher) -> Measured:
@@ -253,7 +246,7 @@ def _trained(run: Run) -> Trained:
         return Trained(
             arm=run.arm, seed=None, folder=str(run.model), tokens=0, documents=0, epochs=0.0, steps=0, seconds=0.0, gradients={},
         )  # fmt: skip
-    card = _card(run.folder)
+    card = cards.read(run.folder)
     stages = card["stages"]
     rows = [stage["data"]["rows"] for stage in stages]
     return Trained(

@@ -57,6 +57,11 @@ def test_a_run_that_was_killed_ends_with_the_same_losses(
     assert len(resumed.losses) == len(whole.losses) == 240
     assert resumed.losses[-1] == pytest.approx(whole.losses[-1], abs=1e-6)
     assert resumed.losses == pytest.approx(whole.losses, abs=1e-6)
+    assert resumed.tokens == whole.tokens
+    assert [one["tokens"] for one in resumed.history] == [one["tokens"] for one in whole.history]
+    times = [one["seconds"] for one in resumed.history]
+    assert times == sorted(times)
+    assert resumed.seconds == times[-1]
 
 
 def test_training_computes_shared_prefixes_once_and_learns_the_same(

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
+from kgkit.evaluation.pose import pose
 from kgkit.finetune.recipe_files import find, read_recipe
+from kgkit.questions.files import write_jsonl
+from tests.conftest import Open
 from tests.finetune.jobs import SMALL, recipe_file
 from tests.walk import kgkit
 
@@ -44,7 +47,8 @@ def test_a_recipe_becomes_a_model_that_says_what_it_learned(
     assert compared["benchmark"] == "fmsr"
     assert compared["questions"] == 6
 
-    card = yaml.safe_load((folder / "kgkit-run.yaml").read_text(encoding="utf-8"))
+    written = (folder / "kgkit-run.yaml").read_text(encoding="utf-8")
+    card = yaml.safe_load(written)
     assert card["trained_on"]["protocol"] == "transfer"
     assert card["held_out"] == ["compressors", "electric-generators"]
     assert not {"compressors", "electric-generators", "fans-and-blowers"} & set(
@@ -52,7 +56,8 @@ def test_a_recipe_becomes_a_model_that_says_what_it_learned(
     )
     rows = sum(card["stages"][0]["data"]["rows"].values())
     assert 10 < rows <= 24
-    assert card["contamination"]["rows_checked"] == rows
+    left_out = card["left_out"]["questions fmsr"]["tells of the evaluation"]
+    assert card["contamination"] == {"rows_searched": rows + left_out, "rows_left_out": left_out}
     assert [len(losses) for losses in said["losses"]] == [-(-rows // 4)]
     assert card["verdict"]
     assert not list(folder.glob("*.bin")) + list(folder.glob("*.pt"))
@@ -65,6 +70,7 @@ def test_a_recipe_becomes_a_model_that_says_what_it_learned(
     assert "this very run, finished: add --resume" in kgkit(*line, workspace=starter, code=2).err
     again = kgkit(*line, "--resume", "--json", workspace=starter).json
     assert again["losses"] == said["losses"]
+    assert (folder / "kgkit-run.yaml").read_text(encoding="utf-8") == written  # it is finished
     other = kgkit(*line, "--set", "seed=3", workspace=starter, code=2).err
     assert "holds a run of another recipe; name this one with --name" in other
 
@@ -74,13 +80,22 @@ def test_what_the_model_has_learned_before_is_learned(
 ) -> None:
     """Else who trains twice, the second time with other families held out, would be told of a gain that is none."""
     base = shutil.copytree(model, tmp_path / "base")
-    learned = {"protocol": "transfer", "families": ["tanks"], "corpora": ["kd_qa"]}
+    learned = {"protocol": "transfer", "families": ["tanks"], "corpora": ["lectures"]}
     card = base / "kgkit-run.yaml"
     card.write_text(yaml.safe_dump({"trained_on": learned}), encoding="utf-8")
     mine = recipe_file(tmp_path / "mine.yaml", **QUICK)
-    said = kgkit("finetune", mine, "--model", base, "--json", workspace=starter).json
-    found = yaml.safe_load(Path(said["run_card"]).read_text(encoding="utf-8"))
-    assert {"tanks", "pumps"} < set(found["trained_on"]["families"])
+    rows = [{"text": "The gas turbine vibrates, and its seal leaks."}] * 4
+    data = tmp_path / "mine.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    part = {"source": "files", "path": str(data), "config": None, "share": None}
+    clean = recipe_file(
+        tmp_path / "mine.yaml", **{**QUICK, "stages.0.data.0": part, "protocol": "alia"}
+    )
+    said = kgkit("finetune", clean, "--model", base, "--json", workspace=starter).json
+    found = yaml.safe_load(Path(said["run_card"]).read_text(encoding="utf-8"))["trained_on"]
+    assert found["families"] == ["gas-turbines", "tanks"]  # also of what no column names
+    assert found["corpora"] == ["lectures", "mine.jsonl"]
+    assert found["protocol"] == "transfer"  # what was learned stays learned
 
     learned["families"] = ["compressors", "tanks"]
     card.write_text(yaml.safe_dump({"trained_on": learned}), encoding="utf-8")
@@ -95,21 +110,30 @@ def test_what_the_model_has_learned_before_is_learned(
     assert [each.name for each in (starter / "models").iterdir()] == ["small-sft"]
 
 
+@pytest.mark.parametrize(
+    ("whole", "file"), [(False, "adapter_model.safetensors"), (True, "model.safetensors")]
+)
 def test_a_stage_begins_with_the_weights_of_the_one_before(
-    model: Path, starter: Path, tmp_path: Path
+    whole: bool, file: str, model: Path, starter: Path, tmp_path: Path
 ) -> None:
     from safetensors.torch import load_file
 
     recipe = two_stages(tmp_path / "two.yaml", learning_rate=1e-12)
-    kgkit("finetune", recipe, "--model", model, workspace=starter)
+    line = ("finetune", recipe, "--model", model, *(("--set", "lora=null") if whole else ()))
+    assert len(kgkit(*line, "--plan", "--json", workspace=starter).json["stages"]) == 2
+    kgkit(*line, workspace=starter)
     stages = starter / "models" / "small-sft" / "stages"
     first, second = (
-        load_file(stages / name / "weights" / "adapter_model.safetensors")
-        for name in ("1-answers", "2-again")
+        load_file(stages / name / "weights" / file) for name in ("1-answers", "2-again")
     )
     assert first.keys() == second.keys()
     assert all((first[name] - second[name]).abs().max() < 1e-8 for name in first)
-    assert any(tensor.abs().max() > 1e-4 for name, tensor in first.items() if "lora_B" in name)
+    before = {} if not whole else load_file(model / file)
+    assert any(
+        (tensor - before.get(name, 0)).abs().max() > 1e-4
+        for name, tensor in first.items()
+        if whole or "lora_B" in name
+    )
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # what peft still calls of transformers
@@ -181,6 +205,101 @@ def test_data_of_a_held_out_asset_is_refused_before_anything_is_trained(
     assert "is about compressor, which is held out" in said
     assert len(said.splitlines()) == 1
     assert not (starter / "models" / "small-sft" / "stages").exists()
+
+
+def test_questions_that_will_be_asked_are_refused_in_files(
+    model: Path, starter: Path, tmp_path: Path
+) -> None:
+    """Also the general ones, which say whether the rest was kept, and those beyond a limit."""
+    data = tmp_path / "mine.jsonl"
+    asked = "Question: What is the capital of Portugal? A. Madrid B. Lisbon"
+    data.write_text(json.dumps({"prompt": asked, "completion": "B"}) + "\n", encoding="utf-8")
+    part = {"source": "files", "path": str(data), "config": None, "share": None}
+    recipe = recipe_file(
+        tmp_path / "mine.yaml", **{**QUICK, "stages.0.data.0": part, "retain": True}
+    )
+    said = kgkit("finetune", recipe, "--model", model, workspace=starter, code=3).err
+    assert "asks what the evaluation asks: What is the capital of Portugal?" in said
+
+
+def test_a_benchmark_about_what_is_learned_is_refused_before_anything_is_trained(
+    model: Path, starter: Path, open_workspace: Open, tmp_path: Path
+) -> None:
+    derivation = open_workspace(starter)
+    graph, split = derivation.graph, derivation.split
+    mine = tmp_path / "mine.jsonl"
+    write_jsonl(pose("fmsr", graph=graph, split=split, holdout="pumps", limit=5).questions, mine)
+    measured = [{"benchmark": str(mine), "by": "letters", "limit": None}]
+    recipe = recipe_file(tmp_path / "mine.yaml", **{**QUICK, "evaluate": measured})
+    said = kgkit("finetune", recipe, "--model", model, workspace=starter, code=2).err
+    assert "its data tells of pumps, which mine asks about" in said
+    assert not (starter / "models").exists()
+
+
+def test_a_run_that_trained_nothing_is_not_in_the_way(
+    model: Path, starter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    recipe = recipe_file(tmp_path / "mine.yaml", **QUICK)
+    with monkeypatch.context() as patched:
+        patched.setattr("kgkit.finetune.run.train", stopped)
+        said = kgkit("finetune", recipe, "--model", model, workspace=starter, code=130).err
+        assert "run the same command again with --resume to go on" in said
+    assert (starter / "models" / "small-sft" / "recipe.yaml").exists()
+    line = ("finetune", recipe, "--set", "seed=3", "--model", model, "--json")
+    assert kgkit(*line, workspace=starter).json["tokens"] > 0
+
+
+def test_a_run_begins_with_a_whole_model(model: Path, starter: Path, tmp_path: Path) -> None:
+    recipe = recipe_file(tmp_path / "mine.yaml", **QUICK)
+    kgkit("finetune", recipe, "--model", model, "--merge", workspace=starter)
+    folder = starter / "models" / "small-sft"
+    line = ("finetune", recipe, "--name", "next")
+    said = kgkit(*line, "--model", folder, workspace=starter, code=2).err
+    assert "is an adapter, and a run begins with a whole model: merge it" in said
+    assert f"--model {folder / 'merged'}" in said
+    kgkit(*line, "--model", folder / "merged", workspace=starter)
+
+
+def test_what_this_machine_cannot_train_is_said_before(
+    model: Path, starter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = recipe_file(tmp_path / "mine.yaml", **QUICK)
+    line = ("finetune", recipe, "--model", model)
+    four_bits = kgkit(*line, "--set", "quantized=true", workspace=starter, code=2).err
+    assert "quantized is true, which needs a GPU with CUDA and bitsandbytes" in four_bits
+    whole = kgkit(*line, "--set", "lora=null", "--merge", workspace=starter, code=2).err
+    assert "--merge is for adapters" in whole
+    study = kgkit("finetune", "industrygpt-ablation", "--merge", workspace=starter, code=2).err
+    assert "--merge is for one model" in study
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    two = kgkit(*line, workspace=starter, code=2).err
+    assert "2 GPUs are at hand: add --launch ddp" in two
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"memory.max": "1000", "memory.current": "400", "memory.stat": "anon 5\ninactive_file 100\n"},
+        {"memory.limit_in_bytes": "1000", "memory.usage_in_bytes": "400", "memory.stat": "inactive_file 1\ntotal_inactive_file 100\n"},
+    ],
+    ids=["version 2", "version 1"],
+)  # fmt: skip
+def test_a_containers_memory_is_what_its_limit_leaves(
+    files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kgkit.finetune import memory
+
+    named = next(names for names in memory._CGROUPS.values() if names[0] in files)
+    monkeypatch.setattr(memory, "_CGROUPS", {tmp_path: named})
+    assert memory.free_bytes() > 1000
+    for name, said in files.items():
+        (tmp_path / name).write_text(said, encoding="ascii")
+    assert memory.free_bytes() == 700
+    (tmp_path / named[0]).write_text("max", encoding="ascii")
+    assert memory.free_bytes() > 1000
 
 
 def test_what_cannot_be_trained_is_said_in_one_line(

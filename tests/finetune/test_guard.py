@@ -25,6 +25,9 @@ PLANTED = {
     "of the dev family": (Row(id="r", part="p", asset="fan", text="It vibrates."), "is for development"),
     "by name": (Row(id="r", part="p", text="A centrifugal Compressor surges."), "names Compressor, which is held out: A centrifugal Compressor surges"),
     "in an answer": (Row(id="r", part="p", prompt=turn("user", "What?"), completion=turn("assistant", "Diesel generators fail.")), "names Diesel generators"),
+    "by a stem after words": (chat("Question: which tank, is full? A. one B. two"), "asks what the evaluation asks: Which tank is full?"),
+    "by a stem in two lines": (chat("Look around.\nWhich tank\nis full? A. one"), "asks what the evaluation asks: Which tank is full?"),
+    "by a stem that is no sentence": (chat("Name\nthe fullest tank\nA. one"), "asks what the evaluation asks: The fullest tank"),
     "by a stem": (chat("Choose.\n\nWhich tank is full?\nA. one"), "asks what the evaluation asks: Which tank is full?"),
 }  # fmt: skip
 
@@ -34,7 +37,12 @@ def test_a_planted_row_is_found_and_named(
     starter: Path, open_workspace: Open, planted: str
 ) -> None:
     derivation = open_workspace(starter)
-    guard = Guard(derivation.graph, derivation.split, "transfer", [STEM, "Which tank is  full?"])
+    guard = Guard(
+        derivation.graph,
+        derivation.split,
+        "transfer",
+        [STEM, "Which tank is  full?", "The fullest tank"],
+    )
     row, said = PLANTED[planted]
     with pytest.raises(ContentError) as error:
         list(guard.passed([CLEAN, row]))
@@ -42,6 +50,14 @@ def test_a_planted_row_is_found_and_named(
     left_out = Counter[str]()
     assert list(guard.without([CLEAN, row, CLEAN], left_out)) == [CLEAN, CLEAN]
     assert left_out == {"tells of the evaluation": 1}
+
+
+def test_what_only_resembles_a_question_passes(starter: Path, open_workspace: Open) -> None:
+    derivation = open_workspace(starter)
+    guard = Guard(derivation.graph, derivation.split, "transfer", [STEM, "The fullest tank"])
+    rows = [chat("Name the fullest tank of all."), chat(STEM.replace("compressor", "pump"))]
+    assert list(guard.passed(rows)) == rows
+    assert guard.families == {"pumps"}  # of what is only named
 
 
 def test_the_protocol_alia_lets_no_cell_of_a_matrix_through(

@@ -88,6 +88,8 @@ def test_texts_and_chats_are_not_mixed_and_a_part_has_rows() -> None:
     chats = [Row(id="c", part="c", prompt=turn("user", "a"), completion=turn("assistant", "b"))]
     with pytest.raises(UsageError, match="mixes texts with chats"):
         mix(stage(None, None), [texts("a", 3), chats], count=words, seed=0)
+    with pytest.raises(UsageError, match="mixes texts with chats"):
+        mix(stage(None), [[*texts("a", 3), *chats]], count=words, seed=0)
     with pytest.raises(UsageError, match="its part general has no row"):
         mix(stage(None), [[]], count=words, seed=0)
 
@@ -117,6 +119,6 @@ def test_another_mixture_does_not_take_the_place_of_one_that_is_there(tmp_path: 
     first = write(one, tmp_path)
     kept = (tmp_path / "train.jsonl").read_bytes()
     with pytest.raises(UsageError, match="the workspace has changed since this run began"):
-        write(other, tmp_path, before=first.as_json())
+        write(other, tmp_path, before=first.sha256)
     assert (tmp_path / "train.jsonl").read_bytes() == kept
-    assert write(one, tmp_path, before=first.as_json()) == first
+    assert write(one, tmp_path, before=first.sha256) == first

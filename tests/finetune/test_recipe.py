@@ -55,6 +55,11 @@ def test_a_change_is_taken_or_refused_by_name() -> None:
         read_recipe(find("small-sft"), {"stages.7.epochs": 4})
     with pytest.raises(ContentError, match=r"lora\.rank: Input should be greater than 0"):
         read_recipe(find("small-sft"), {"lora.rank": 0})
+    sharper = {"stages.0.distillation": {"teacher": "larger", "beta": 0.5}}
+    assert read_recipe(find("small-sft"), sharper).stages[0].distillation is not None
+    once = {"benchmark": "fmsr", "by": "options", "limit": None}
+    with pytest.raises(ContentError, match="fmsr by options is asked twice"):
+        read_recipe(find("small-sft"), {"evaluate": [once, {**once, "limit": 5}]})
     with pytest.raises(UsageError, match="say NAME=VALUE"):
         settings(["lora.rank"])
 

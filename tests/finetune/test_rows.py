@@ -10,8 +10,15 @@ from kgkit.errors import ContentError, UsageError
 from kgkit.evaluation.asks import By, Way, asks_of
 from kgkit.finetune.asked import question_rows, training_questions
 from kgkit.finetune.cells import list_rows, statement_rows
-from kgkit.finetune.parts import Source, rows_of
-from kgkit.finetune.recipe import FilesPart, GeneralPart, ListsPart, QuestionsPart, StatementsPart
+from kgkit.finetune.parts import Source, export_corpora, rows_of
+from kgkit.finetune.recipe import (
+    CorpusPart,
+    FilesPart,
+    GeneralPart,
+    ListsPart,
+    QuestionsPart,
+    StatementsPart,
+)
 from kgkit.finetune.rows import Row
 from kgkit.questions.facts import facts
 from kgkit.questions.wording import read_wording
@@ -256,6 +263,50 @@ def test_an_exported_folder_is_data_where_its_rows_are_texts_or_chats(
     assert rows
     assert {row.form for row in rows} == {form}
     assert {row.asset for row in rows} == PUMPS
+
+
+def test_what_tells_a_cell_of_a_matrix_is_known_in_files_too(
+    starter: Path, open_workspace: Open, tmp_path: Path
+) -> None:
+    kgkit("expand", "--asset", "pump", workspace=starter)
+    kgkit("export", tmp_path / "corpus", workspace=starter)
+    where = source(starter, open_workspace, tmp_path)
+    corpus = CorpusPart(source="corpus", corpus="kd_base", rows=None, share=None)
+    export_corpora([corpus], where)
+    files = FilesPart(source="files", path=tmp_path / "corpus", config="kd_base", share=None)
+    of_corpus, of_files = ({row.id: row.matrix for row in rows_of(part, where)} for part in (corpus, files))  # fmt: skip
+    assert of_files == of_corpus
+    assert set(of_files.values()) == {True, False}
+
+
+def test_a_saved_dataset_is_read(starter: Path, open_workspace: Open, tmp_path: Path) -> None:
+    import datasets
+
+    one = datasets.Dataset.from_list([{"text": "The pump hums."}])
+    one.save_to_disk(tmp_path / "one")
+    datasets.DatasetDict({"train": one, "test": one}).save_to_disk(tmp_path / "both")
+    where = source(starter, open_workspace, tmp_path)
+    for name in ("one", "both"):
+        part = FilesPart(source="files", path=tmp_path / name, config=None, share=None)
+        assert [row.text for row in rows_of(part, where)] == ["The pump hums."]
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ({"role": "assistant", "content": "ok", "reasoning_content": "The compressor surges."}, "row 1: a message has reasoning_content, which is neither searched nor trained on"),
+        ({"role": "assistant", "content": None}, "row 1: every message must have role and content"),
+    ],
+)  # fmt: skip
+def test_of_messages_role_and_content_alone_are_learned(
+    message: dict[str, object], said: str, starter: Path, open_workspace: Open, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.jsonl"
+    row = {"messages": [{"role": "user", "content": "Which?"}, message]}
+    path.write_text(json.dumps(row) + "\n", encoding="utf-8")
+    part = FilesPart(source="files", path=path, config=None, share=None)
+    with pytest.raises(ContentError, match=said):
+        list(rows_of(part, source(starter, open_workspace, tmp_path)))
 
 
 def test_files_that_cannot_be_learned_from_are_named(

@@ -128,6 +128,36 @@ def test_a_study_becomes_one_table_and_is_read_back_without_a_step(
     other = kgkit(*line, "--set", "lora.rank=2", workspace=starter, code=2).err
     assert "holds a run of another recipe; name this study with --name" in other
 
+    card = folder / "once-seed0" / "kgkit-run.yaml"
+    said = yaml.safe_load(card.read_text(encoding="utf-8"))
+    card.write_text(yaml.safe_dump({**said, "workspace": "before"}), encoding="utf-8")
+    refused = kgkit(*line, workspace=starter, code=2).err
+    assert "holds a run of the workspace as it was before its tables or passages changed" in refused
+
+
+def test_a_benchmark_that_is_asked_in_two_ways_stands_twice(
+    model: Path, starter: Path, tmp_path: Path
+) -> None:
+    ways = [{"benchmark": "fmsr", "by": by, "limit": 6} for by in ("options", "letters")]
+    study = study_file(
+        tmp_path, seeds=[0], arms={"base": None, "once": {}}, plots=[], every_arm={"evaluate": ways}
+    )
+    found = kgkit("finetune", study, "--model", model, "--json", workspace=starter).json
+    names = ["fmsr-by-options", "fmsr-by-letters"]
+    assert [one["benchmark"] for one in found["to_base"]] == names
+    scores = {(one["arm"], one["benchmark"]): one["value"] for one in found["scores"]}
+    assert len(scores) == 4
+    folder = starter / "models" / "mine"
+    card = yaml.safe_load((folder / "once-seed0" / "kgkit-run.yaml").read_text(encoding="utf-8"))
+    assert {one["benchmark"]: one["after"] for one in card["evaluation"]} == {
+        name: pytest.approx(scores["once", name], abs=1e-4) for name in names
+    }
+    page = (folder / "study.md").read_text(encoding="utf-8")
+    for name in names:
+        assert f"| {scores['once', name]:.3f}" in page
+        assert f"{name}, of 6" in page
+        assert (starter / "evaluations" / name / "table.md").exists()
+
 
 def test_the_plan_of_a_study_counts_every_arm_and_leaves_nothing(
     model: Path, starter: Path, tmp_path: Path

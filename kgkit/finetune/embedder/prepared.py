@@ -16,9 +16,9 @@ from kgkit.finetune.embedder.rows import Descriptions
 from kgkit.finetune.embedder.sampler import Batch, draw, draw_texts
 from kgkit.finetune.guard import learned_before
 from kgkit.finetune.parts import EXPORTED, Source, export_corpora, rows_of
+from kgkit.finetune.prepared import require_same
 from kgkit.finetune.recipe_files import meant
 from kgkit.finetune.rows import Row as Text
-from kgkit.finetune.run import require_same
 from kgkit.graph.store import GraphStore
 from kgkit.retrieval.paraphrases import Paraphrase, with_paraphrases
 from kgkit.retrieval.pose import Posed, pose_all
@@ -110,7 +110,9 @@ def prepare(
             name: "nothing in the workspace to learn from" for name in posed if name not in sides
         },
         batches=batches,
-        passed=replace(passed, families=sorted({*passed.families, *before})),
+        passed=replace(
+            passed, families=sorted({*passed.families, *(before.families if before else ())})
+        ),
     )
 
 

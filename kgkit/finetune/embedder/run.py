@@ -34,8 +34,8 @@ from kgkit.finetune.embedder.prepared import Ground, Prepared, token_counts
 from kgkit.finetune.embedder.recipe import EmbedderRecipe
 from kgkit.finetune.embedder.train import Trained, train
 from kgkit.finetune.engine import Step
+from kgkit.finetune.prepared import RECIPE
 from kgkit.finetune.recipe_files import as_yaml
-from kgkit.finetune.run import RECIPE
 from kgkit.retrieval.embedder import open_embedder
 from kgkit.workspace import write_atomically
 
@@ -219,7 +219,7 @@ def _said(
             "corpora": sorted({batch[0].task for batch in prepared.batches}),
         },
         "held_out": sorted(ground.split.held_out),
-        "contamination": {"rows_checked": prepared.passed.checked, "found": 0},
+        "contamination": {"rows_searched": prepared.passed.checked},
         "left_out": dict(prepared.left_out),
         "model": {"name": prepared.model.name, "directory": str(prepared.model)},
         "recipe": recipe.model_dump(mode="json"),
