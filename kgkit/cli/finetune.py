@@ -19,6 +19,7 @@ from kgkit.errors import UsageError
 if TYPE_CHECKING:
     from kgkit.finetune.engine import Step
     from kgkit.finetune.prepared import Prepared
+    from kgkit.finetune.recipe import Recipe
     from kgkit.finetune.run import Finished
     from kgkit.teacher.asking import Event
 
@@ -85,7 +86,6 @@ def finetune(
     """
     from kgkit.evaluation.evaluate import Bench
     from kgkit.finetune import recipe_files as recipes
-    from kgkit.finetune.memory import require_machine
     from kgkit.finetune.merge import merge as merge_adapter
     from kgkit.finetune.prepared import begun_with, prepare
     from kgkit.finetune.run import finetune as run
@@ -117,10 +117,8 @@ def finetune(
         return
     read = recipes.read_recipe(path, changes)
     require_finetune(report_to)
-    if merge and not read.lora:
-        raise UsageError("--merge is for adapters: with lora null the whole model is trained")
     directory = begun_with(read.model, cache_dir=settings.cache_dir)
-    require_machine(read, directory, launched=bool(launch) and not plan)
+    _require_feasible(read, directory, plan=plan, merge=merge, launched=bool(launch))
     with ExitStack() as stack:
         derivation = stack.enter_context(reading(options, strict=True))
         folder, ledger = stack.enter_context(evaluating(derivation.workspace))
@@ -155,8 +153,21 @@ def finetune(
         say(f"{merged}: the same, merged into its base")
 
 
+def _require_feasible(
+    recipe: "Recipe", model: Path, *, plan: bool, merge: bool, launched: bool
+) -> None:
+    """Raise UsageError for what could not be carried out to its end on this machine; a plan may be of a larger one."""
+    from kgkit.finetune.memory import require_machine, require_memory
+
+    if merge and not recipe.lora:
+        raise UsageError("--merge is for adapters: with lora null the whole model is trained")
+    require_machine(recipe, launched=launched and not plan)
+    if not plan:
+        require_memory(recipe, model)
+
+
 def _show_plan(options: GlobalOptions, prepared: "Prepared") -> None:
-    from kgkit.finetune.plan import STEPS, plan
+    from kgkit.finetune.plan import OTHERS, STEPS, plan
 
     found = plan(prepared)
     if options.json:
@@ -170,15 +181,26 @@ def _show_plan(options: GlobalOptions, prepared: "Prepared") -> None:
                 one.rows,
                 one.tokens,
                 one.steps,
-                clock(one.seconds),
-                f"{one.memory / 1e9:.1f} GB",
+                "-" if one.seconds is None else clock(one.seconds),
+                "-" if one.memory is None else f"{one.memory / 1e9:.1f} GB",
             )
             for one in found.stages
         ],
     )
-    say(f"time and memory here: measured on {STEPS} steps")
+    if found.stages[0].seconds is None:
+        say(
+            f"here: more memory is wanted than is free, at least {found.size.least_bytes / 1e9:.1f} GB"
+        )
+    else:
+        say(f"time and memory here: measured on {STEPS} steps")
     for machine, hours in found.estimated_hours.items():
-        say(f"{machine}: about {clock(hours * 3600)} (estimated from operations, not measured)")
+        need, there = (bytes_ / 1e9 for bytes_ in (found.estimated_memory, OTHERS[machine][2]))
+        room = f"{need:.1f} GB of {there:.0f}" + (
+            "" if need < there else ", too much: lower batch or context, or set checkpointing=true"
+        )
+        say(
+            f"{machine}: about {clock(hours * 3600)}, at most {room} on each GPU (estimated, not measured)"
+        )
 
 
 def _list(options: GlobalOptions) -> None:

@@ -34,7 +34,7 @@ def study(
     from kgkit.evaluation.evaluate import Bench
     from kgkit.evaluation.intervals import require_statistics
     from kgkit.finetune.arms import read_study
-    from kgkit.finetune.memory import require_machine
+    from kgkit.finetune.memory import require_machine, require_memory
     from kgkit.finetune.prepared import begun_with
     from kgkit.finetune.run import require_finetune
     from kgkit.finetune.study import carry_out, gather, runs_of
@@ -65,7 +65,8 @@ def study(
             directory_of=lambda model: begun_with(model, cache_dir=settings.cache_dir),
         )
         for run in runs:
-            require_machine(run.recipe, run.model, launched=bool(launch) and not plan)
+            require_machine(run.recipe, launched=bool(launch) and not plan)
+            require_memory(run.recipe, run.model)
         prepared, size = gather(said, runs, bench, derivation.ledger, resume=resume)
         for run, one in zip(runs, prepared, strict=True):
             if one is not None and run.seed == said.seeds[0]:
@@ -114,7 +115,7 @@ def _show_plan(
         if one is not None and run.seed == study.seeds[0]
     }
     seconds = len(study.seeds) * sum(
-        stage.seconds for found in plans.values() for stage in found.stages
+        stage.seconds or 0.0 for found in plans.values() for stage in found.stages
     )
     if options.json:
         print_json(
@@ -131,7 +132,7 @@ def _show_plan(
     print_table(
         ["arm", "stage", "rows", "tokens", "steps", "time here"],
         [
-            (arm, stage.name, stage.rows, stage.tokens, stage.steps, clock(stage.seconds))
+            (arm, stage.name, stage.rows, stage.tokens, stage.steps, clock(stage.seconds or 0.0))
             for arm, found in plans.items()
             for stage in found.stages
         ],

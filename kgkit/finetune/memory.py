@@ -24,11 +24,12 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """A model under a recipe. `least_bytes`: weights, also of a teacher beside, gradients and optimizer, without any activation."""
+    """A model under a recipe. `least_bytes`: weights, also of a teacher beside, gradients and optimizer, without any activation; `on_gpu`: in bfloat16."""
 
     parameters: int
     trained: int
     least_bytes: int
+    on_gpu: int
     operations_per_token: float
 
 
@@ -45,15 +46,15 @@ def size_of(recipe: Recipe, model: Path) -> Size:
         parameters=parameters,
         trained=trained,
         least_bytes=round((frozen + beside) * each + trained * _OPTIMIZER_BYTES),
+        on_gpu=round(
+            (frozen + beside) * (0.5 if recipe.quantized else 2) + trained * _OPTIMIZER_BYTES
+        ),
         operations_per_token=float(passes * parameters),
     )
 
 
-def require_machine(recipe: Recipe, model: Path, *, launched: bool) -> None:
-    """Raise UsageError where this machine cannot train the model: several GPUs but one process, no CUDA for 4 bits, or too little memory.
-
-    `launched`: whether processes of their own train, one for each GPU.
-    """
+def require_machine(recipe: Recipe, *, launched: bool) -> None:
+    """Raise UsageError for several GPUs but one process, and for 4 bits without CUDA. `launched`: whether processes of their own train, one for each GPU."""
     import torch
 
     gpus = torch.cuda.device_count()
@@ -65,16 +66,21 @@ def require_machine(recipe: Recipe, model: Path, *, launched: bool) -> None:
         raise UsageError(
             f"{recipe.name}: quantized is true, which needs a GPU with CUDA and bitsandbytes (pip install bitsandbytes); --set quantized=false trains without"
         )
-    _require_memory(recipe, model)
 
 
-def _require_memory(recipe: Recipe, model: Path) -> None:
+def require_memory(recipe: Recipe, model: Path) -> None:
+    """Raise UsageError where the weights alone do not fit what is free."""
     need, free = size_of(recipe, model).least_bytes, free_bytes()
     if need > free:
         raise UsageError(
             f"{model.name}: training by {recipe.name} needs {need / 1e9:.1f} GB for weights, gradients and optimizer alone, and {free / 1e9:.1f} GB are free; "
             "take a smaller model, a lora of fewer ranks, precision=bfloat16, or a GPU with quantized=true"
         )
+
+
+def fits(size: Size) -> bool:
+    """Whether the memory that is free here has room for the weights, gradients and optimizer."""
+    return size.least_bytes <= free_bytes()
 
 
 def keep_freed_memory() -> None:

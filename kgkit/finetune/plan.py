@@ -5,37 +5,42 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from kgkit.finetune.activations import activation_bytes
 from kgkit.finetune.engine import Step, train
 from kgkit.finetune.job import steps_of
-from kgkit.finetune.memory import Size, size_of
+from kgkit.finetune.memory import Size, fits, size_of
 from kgkit.finetune.prepared import Prepared, sequences
 
 STEPS = 3
 _USED = 0.4
 """Share of a GPU's dense bfloat16 operations that training is taken to reach."""
-OTHERS: Mapping[str, float] = {"one H200": 989e12, "2 x A100": 2 * 312e12}
-"""Machine -> dense bfloat16 operations a second, as its maker says."""
+OTHERS: Mapping[str, tuple[int, float, float]] = {
+    "one H200": (1, 989e12, 141e9),
+    "2 x A100": (2, 312e12, 80e9),
+}
+"""Machine -> GPUs, and of each dense bfloat16 operations a second and bytes of memory, as its maker says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagePlan:
-    """One stage: rows and tokens of all epochs, steps; `seconds` and `memory` (bytes) as STEPS steps here say."""
+    """One stage: rows and tokens of all epochs, steps; `seconds` and `memory` (bytes) as STEPS steps here say, None where it does not fit here."""
 
     name: str
     rows: int
     tokens: int
     steps: int
-    seconds: float
-    memory: int
+    seconds: float | None
+    memory: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPlan:
-    """All stages, and hours on other machines: estimates from operations, not measured."""
+    """All stages, and what they would take elsewhere: hours by machine, and bytes on each GPU. Estimates from operations and tensors, not measured."""
 
     stages: Sequence[StagePlan]
     size: Size
     estimated_hours: Mapping[str, float]
+    estimated_memory: int
 
     def as_json(self) -> dict[str, object]:
         """The plan as the command line prints it."""
@@ -43,7 +48,8 @@ class RunPlan:
             "stages": [
                 {
                     "name": one.name, "rows": one.rows, "tokens": one.tokens, "steps": one.steps,
-                    "hours_here": float(f"{one.seconds / 3600:.3g}"), "memory_gb": round(one.memory / 1e9, 2),
+                    "hours_here": None if one.seconds is None else float(f"{one.seconds / 3600:.3g}"),
+                    "memory_gb": None if one.memory is None else round(one.memory / 1e9, 2),
                 }
                 for one in self.stages
             ],
@@ -51,42 +57,58 @@ class RunPlan:
             "parameters": self.size.parameters,
             "trained_parameters": self.size.trained,
             "estimated_hours": {name: float(f"{hours:.3g}") for name, hours in self.estimated_hours.items()},
+            "estimated_gpu_memory_gb": float(f"{self.estimated_memory / 1e9:.3g}"),
         }  # fmt: skip
 
 
 def plan(prepared: Prepared) -> RunPlan:
-    """Count, and train STEPS steps of each stage aside. Raises KgkitError where these fail."""
-    stages = [_stage(prepared, number) for number in range(len(prepared.jobs))]
+    """Count, and train STEPS steps of each stage aside where it fits. Raises KgkitError where these fail."""
     size = size_of(prepared.recipe, prepared.model)
+    here = fits(size)
+    stages = [_stage(prepared, number, here=here) for number in range(len(prepared.jobs))]
     operations = size.operations_per_token * sum(stage.tokens for stage in stages)
+    rows = max(stage.batch for stage in prepared.recipe.stages)
+    job = replace(prepared.jobs[0], model=prepared.model)
     return RunPlan(
         stages=stages,
         size=size,
         estimated_hours={
-            name: operations / (_USED * speed) / 3600 for name, speed in OTHERS.items()
+            name: operations / (_USED * gpus * speed) / 3600
+            for name, (gpus, speed, _) in OTHERS.items()
         },
+        estimated_memory=size.on_gpu + rows * activation_bytes(job, tokens=prepared.recipe.context),
     )
 
 
-def _stage(prepared: Prepared, number: int) -> StagePlan:
+def _stage(prepared: Prepared, number: int, *, here: bool) -> StagePlan:
     job, mixed = prepared.jobs[number], prepared.mixed[number]
     stage, rows = job.stage, sequences(job, mixed)
     steps = steps_of(stage, rows)
-    seen: list[Step] = []
-    with tempfile.TemporaryDirectory(prefix="kgkit-plan-") as aside:
-        # as if it began anew: its weights are written aside, the data is read where it is
-        trial = replace(
-            job, model=prepared.model, adapter=None, weights_in=Path(aside), steps=min(STEPS, steps)
-        )
-        train(trial, rows=rows, on_step=seen.append)
-    each = (
-        (seen[-1].seconds - seen[0].seconds) / (len(seen) - 1) if len(seen) > 1 else seen[0].seconds
-    )
+    seen = _tried(prepared, number, rows=rows, steps=min(STEPS, steps)) if here else []
+    first, last = (seen[0], seen[-1]) if seen else (None, None)
+    each = None
+    if first and last:
+        each = (last.seconds - first.seconds) / (len(seen) - 1) if len(seen) > 1 else last.seconds
     return StagePlan(
         name=stage.name,
         rows=round(sum(mixed.rows.values()) * stage.epochs),
         tokens=round(sum(mixed.tokens.values()) * stage.epochs),
         steps=steps,
-        seconds=each * steps,
-        memory=seen[-1].memory,
+        seconds=None if each is None else each * steps,
+        memory=last.memory if last else None,
     )
+
+
+def _tried(prepared: Prepared, number: int, *, rows: int, steps: int) -> list[Step]:
+    """Some steps of a stage, as if it began anew: its weights are written aside, the data is read where it is."""
+    seen: list[Step] = []
+    with tempfile.TemporaryDirectory(prefix="kgkit-plan-") as aside:
+        trial = replace(
+            prepared.jobs[number],
+            model=prepared.model,
+            adapter=None,
+            weights_in=Path(aside),
+            steps=steps,
+        )
+        train(trial, rows=rows, on_step=seen.append)
+    return seen

@@ -1,6 +1,7 @@
 """`kgkit finetune`: data, training, card and verdict in one command, over a tiny random model."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,7 @@ def test_a_plan_counts_and_measures_and_leaves_nothing(
     assert stage["hours_here"] > 0
     assert found["trained_parameters"] < found["parameters"]
     assert set(found["estimated_hours"]) == {"one H200", "2 x A100"}
+    assert found["estimated_gpu_memory_gb"] > 0
     assert not (starter / "models").exists()
 
 
@@ -315,6 +317,9 @@ def test_what_cannot_be_trained_is_said_in_one_line(
     monkeypatch.setattr("kgkit.finetune.memory.free_bytes", lambda: 10_000)
     little = kgkit("finetune", recipe, "--model", model, workspace=starter, code=2).err
     assert "needs 0.0 GB for weights, gradients and optimizer alone, and 0.0 GB are free" in little
+    larger = kgkit("finetune", recipe, "--model", model, "--plan", workspace=starter).out
+    assert "here: more memory is wanted than is free" in larger
+    assert re.search(r"one H200: about .*, at most 0\.\d GB of 141 on each GPU", larger)
     assert not (starter / "models").exists()
 
 

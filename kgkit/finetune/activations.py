@@ -1,0 +1,74 @@
+"""What a step keeps on its way forward for its way back: counted on tensors without data, so that it can be told of machines that are not here."""
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from kgkit.finetune.job import Job
+
+if TYPE_CHECKING:
+    import torch
+
+_LOGIT_BYTES = 10
+"""For each token and entry of the vocabulary: the logit in bfloat16 and in float32, and its gradient in float32."""
+_FUSED = "kgkit_fused"
+
+
+def activation_bytes(job: Job, *, tokens: int) -> int:
+    """Bytes that a GPU keeps of one sequence of so many tokens, in bfloat16 and with fused attention (flash, or memory-efficient).
+
+    Every tensor that autograd saves is counted once, the weights are not; logits are taken to be computed for all tokens.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # what peft still calls of transformers
+        return _counted(job, tokens)
+
+
+def _counted(job: Job, tokens: int) -> int:
+    import torch
+    from peft import get_peft_model
+    from transformers import AutoConfig, AutoModelForCausalLM
+    from trl import ModelConfig, get_peft_config
+
+    _register_fused()
+    config = AutoConfig.from_pretrained(job.model, local_files_only=True)
+    with torch.device("meta"):
+        model: Any = AutoModelForCausalLM.from_config(
+            config, dtype=torch.bfloat16, attn_implementation=_FUSED
+        )
+        if job.recipe.lora:
+            model = get_peft_model(model, get_peft_config(ModelConfig(**job.model_arguments())))
+            model = model.get_base_model()
+        row = torch.arange(tokens)[None]
+    model.train()
+    weights = {one.untyped_storage()._cdata for one in model.parameters()}
+    saved: dict[int, Any] = {}
+
+    def keep(tensor: "torch.Tensor") -> "torch.Tensor":
+        saved[tensor.untyped_storage()._cdata] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        model.base_model(input_ids=row, position_ids=row, use_cache=False)
+    found = sum(one.untyped_storage().nbytes() for key, one in saved.items() if key not in weights)
+    if job.recipe.checkpointing:  # one layer at a time, and what went into each
+        layers = config.num_hidden_layers
+        found = found // layers + 2 * tokens * config.hidden_size * layers
+    return int(found + _LOGIT_BYTES * tokens * config.vocab_size)
+
+
+def _register_fused() -> None:
+    """Make attention known that keeps what fused kernels keep: queries, keys, values and their result."""
+    import torch
+    from transformers import AttentionInterface
+
+    class Fused(torch.autograd.Function):  # type: ignore[misc]
+        @staticmethod
+        def forward(context: Any, query: Any, key: Any, value: Any) -> Any:  # noqa: ANN401
+            result = torch.empty_like(query)
+            context.save_for_backward(query, key, value, result)
+            return result
+
+    def attention(_: Any, query: Any, key: Any, value: Any, *__: Any, **___: Any) -> Any:  # noqa: ANN401
+        return Fused.apply(query, key, value).transpose(1, 2).contiguous(), None
+
+    AttentionInterface.register(_FUSED, attention)
