@@ -63,7 +63,8 @@ def pose(
             _add(found, benchmark, graph, split, family, embed)
     if not found.questions:
         raise UsageError(
-            f"benchmark {name} gives no question: the graph has no fact of the kind about its assets (`kgkit load` loads tables)"
+            f"benchmark {name} gives no question: the graph has no fact of the kind about the assets that split {split.name} keeps for it (`kgkit load` loads tables); "
+            "`--holdout FAMILY` asks about one family, and a recipe can do without: --set 'evaluate=[]'"
         )
     found.questions = sorted(found.questions, key=lambda question: question.id)[:limit]
     return found

@@ -53,7 +53,7 @@ def question_rows(
             asked, answered = (message.content for message in solved(put, way))
             yield Row(
                 id=digest([question.id, number, part.answer]),
-                part=f"questions {part.benchmark}",
+                part=part.label,
                 asset=question.asset,
                 matrix=question.relation == "relevance",
                 why=why,

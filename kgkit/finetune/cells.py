@@ -59,7 +59,7 @@ def list_rows(part: ListsPart, graph: GraphStore, split: Split, *, seed: int) ->
             for number, (asked, answered) in enumerate(put):
                 yield Row(
                     id=digest([asset.id, direction, subject.name, polarity, number]),
-                    part=f"lists {part.benchmark}",
+                    part=part.label,
                     asset=asset.id,
                     matrix=RELATION_OF[direction] == "relevance",
                     prompt=turn("user", asked),
@@ -98,7 +98,7 @@ def statement_rows(
                 stems = wording.render(direction, "select", "true-false", said)
                 yield Row(
                     id=digest([asset.id, direction, subject.name, option, number, part.explained]),
-                    part=f"statements {part.benchmark}",
+                    part=part.label,
                     asset=asset.id,
                     matrix=RELATION_OF[direction] == "relevance",
                     why=why,

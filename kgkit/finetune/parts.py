@@ -32,8 +32,6 @@ from kgkit.records import digest
 from kgkit.splits import Split
 from kgkit.teacher.ledger import Ledger
 
-GENERAL = "general: Python's reference"
-"""What the rows of general text are called in cards."""
 Cells = set[tuple[object, object, object]]
 EXPORTED = "corpora"
 """The folder of a run that holds the corpora it trains on, as `kgkit export` writes them."""
@@ -55,15 +53,15 @@ class Source:
 def rows_of(part: Part, source: Source) -> Iterator[Row]:
     """The rows of a part, in a fixed order. Raises UsageError, ContentError for what is not there or no training data."""
     if isinstance(part, QuestionsPart):
-        left_out = source.left_out.setdefault(part_name(part), Counter())
+        left_out = source.left_out.setdefault(part.label, Counter())
         return question_rows(part, source.graph, source.split, seed=source.seed, left_out=left_out)
     if isinstance(part, ListsPart):
         return list_rows(part, source.graph, source.split, seed=source.seed)
     if isinstance(part, StatementsPart):
-        left_out = source.left_out.setdefault(part_name(part), Counter())
+        left_out = source.left_out.setdefault(part.label, Counter())
         return statement_rows(part, source.graph, source.split, seed=source.seed, left_out=left_out)
     if isinstance(part, PreferencesPart):
-        left_out = source.left_out.setdefault(part_name(part), Counter())
+        left_out = source.left_out.setdefault(part.label, Counter())
         return preference_rows(
             part, source.graph, source.split, seed=source.seed, left_out=left_out
         )
@@ -72,13 +70,6 @@ def rows_of(part: Part, source: Source) -> Iterator[Row]:
     if isinstance(part, FilesPart):
         return _files(part, source.graph)
     return _general(part)
-
-
-def part_name(
-    part: QuestionsPart | ListsPart | StatementsPart | PreferencesPart | CorpusPart,
-) -> str:
-    """What the rows of a part of kgkit's own making are called in cards."""
-    return part.corpus if isinstance(part, CorpusPart) else f"{part.source} {part.benchmark}"
 
 
 def export_corpora(parts: Iterable[Part], source: Source) -> None:
@@ -118,7 +109,7 @@ def _corpus(part: CorpusPart, source: Source) -> Iterator[Row]:
     table = pq.read_table(files)
     matrix = _matrix(source.graph)
     for row in table.slice(0, part.rows).to_pylist():
-        yield _row(row, matrix, part=part.corpus, where=f"corpus {part.corpus}")
+        yield _row(row, matrix, part=part.label, where=f"corpus {part.corpus}")
 
 
 def _matrix(graph: GraphStore) -> Cells:
@@ -151,7 +142,7 @@ def _files(part: FilesPart, graph: GraphStore) -> Iterator[Row]:
         raise ContentError(f"{path}: {' '.join(str(error).split())[:300]}") from None
     matrix = _matrix(graph)
     for number, row in enumerate(loaded, start=1):
-        yield _row(row, matrix, part=path.name, where=f"{path}: row {number}")
+        yield _row(row, matrix, part=part.label, where=f"{path}: row {number}")
 
 
 def _row(row: Mapping[str, Any], matrix: Cells, *, part: str, where: str) -> Row:
@@ -211,7 +202,7 @@ def _general(part: GeneralPart) -> Iterator[Row]:
     for name in sorted(topics):
         text = topics[name].strip()
         if part.form == "text":
-            yield Row(id=digest(text), part=GENERAL, text=text)
+            yield Row(id=digest(text), part=part.label, text=text)
             continue
         title, _, rest = text.partition("\n")
         paragraphs = [
@@ -224,7 +215,7 @@ def _general(part: GeneralPart) -> Iterator[Row]:
             asked = f"Explain this of the Python language: {title.strip()}"
             yield Row(
                 id=digest(first),
-                part=GENERAL,
+                part=part.label,
                 prompt=turn("user", asked),
                 completion=turn("assistant", first),
             )

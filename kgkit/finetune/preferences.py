@@ -60,7 +60,7 @@ def preference_rows(
                 }
                 yield Row(
                     id=digest([asset.id, direction, subject.name, option]),
-                    part=f"preferences {part.benchmark}",
+                    part=part.label,
                     asset=asset.id,
                     matrix=RELATION_OF[direction] == "relevance",
                     prompt=turn("user", f"{stem}\n"),

@@ -20,7 +20,7 @@ from kgkit.finetune.distillation import teachers_of
 from kgkit.finetune.guard import Guard, learned_before
 from kgkit.finetune.job import Job
 from kgkit.finetune.measuring import keep_rows
-from kgkit.finetune.parts import Source, export_corpora, part_name, rows_of
+from kgkit.finetune.parts import Source, export_corpora, rows_of
 from kgkit.finetune.recipe import FilesPart, GeneralPart, Part, Recipe
 from kgkit.finetune.recipe_files import as_yaml
 from kgkit.finetune.rows import Row
@@ -165,7 +165,7 @@ def _checked(part: Part, source: Source, guard: Guard) -> Iterator[Row]:
     rows = rows_of(part, source)
     if isinstance(part, FilesPart | GeneralPart):
         return guard.passed(rows)
-    return guard.without(rows, source.left_out.setdefault(part_name(part), Counter()))
+    return guard.without(rows, source.left_out.setdefault(part.label, Counter()))
 
 
 def _learned(

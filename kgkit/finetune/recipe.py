@@ -12,6 +12,8 @@ Protocol = Literal["alia", "transfer"]
 Answer = Literal["letters", "options", "explained"]
 NAME = r"^[a-z0-9][a-z0-9-]*$"
 """What recipes, studies, stages and arms may be called."""
+GENERAL = "general: Python's reference"
+"""What the rows of general text are called in cards."""
 
 
 class _Part(BaseModel):
@@ -19,6 +21,17 @@ class _Part(BaseModel):
 
     share: float | None = Field(gt=0, lt=1)
     """Of the stage's tokens: rows are drawn until the part has it. null: all its rows, once."""
+
+
+class _BenchmarkPart(_Part):
+    source: str
+    benchmark: str
+    """Whose directions and words, and by whose rules questions are made."""
+
+    @property
+    def label(self) -> str:
+        """What its rows are called in cards."""
+        return f"{self.source} {self.benchmark}"
 
 
 class CorpusPart(_Part):
@@ -29,12 +42,16 @@ class CorpusPart(_Part):
     rows: int | None = Field(gt=0)
     """At most so many, the first by id (ids are digests, so that is a draw). null: all."""
 
+    @property
+    def label(self) -> str:
+        """What its rows are called in cards."""
+        return self.corpus
 
-class QuestionsPart(_Part):
+
+class QuestionsPart(_BenchmarkPart):
     """Questions about training assets, by the rules of a benchmark, put as `kgkit evaluate` puts them."""
 
     source: Literal["questions"]
-    benchmark: str
     rows: int = Field(gt=0)
     """At most so many of each type."""
     answer: Answer
@@ -43,12 +60,10 @@ class QuestionsPart(_Part):
     """Each question so often, each time in other words, with its options in other places. 1: the plain one."""
 
 
-class ListsPart(_Part):
+class ListsPart(_BenchmarkPart):
     """Each row of the training assets' matrices as one question whose answer names all its right options: many cells in few tokens."""
 
     source: Literal["lists"]
-    benchmark: str
-    """Whose directions and words: the stem is what `kgkit evaluate --by options` puts."""
     polarities: list[Polarity] = Field(min_length=1)
     wordings: int = Field(ge=1)
     """Each question so often, each time in other words, its options in another order. 1: the plain one."""
@@ -56,12 +71,10 @@ class ListsPart(_Part):
     """Share of the rows that do not name their asset: what holds of it is learned as what holds of machines."""
 
 
-class StatementsPart(_Part):
+class StatementsPart(_BenchmarkPart):
     """Each cell of the training assets' matrices as a statement that is true or false, put as `kgkit evaluate --by statements` puts it."""
 
     source: Literal["statements"]
-    benchmark: str
-    """Whose directions and words."""
     wordings: int = Field(ge=1)
     """Each cell so often in each direction, each time in other words. 1: the plain one."""
     unnamed: float = Field(ge=0, lt=1)
@@ -69,13 +82,16 @@ class StatementsPart(_Part):
     explained: bool
     """With the reason after the verdict, from the knowledge passage about the cell; cells without one are left out."""
 
+    @property
+    def label(self) -> str:
+        """What its rows are called in cards."""
+        return f"{super().label} explained" if self.explained else super().label
 
-class PreferencesPart(_Part):
+
+class PreferencesPart(_BenchmarkPart):
     """Each cell that a knowledge passage explains as a statement with two explained answers: the right one, and a wrong one to be liked less."""
 
     source: Literal["preferences"]
-    benchmark: str
-    """Whose directions and words."""
 
 
 class FilesPart(_Part):
@@ -85,12 +101,22 @@ class FilesPart(_Part):
     path: Path
     config: str | None
 
+    @property
+    def label(self) -> str:
+        """What its rows are called in cards."""
+        return self.path.name + (f" {self.config}" if self.config else "")
+
 
 class GeneralPart(_Part):
     """General text that Python carries: the topics of its language reference (`text`), or each as a question with its answer (`chat`)."""
 
     source: Literal["general"]
     form: Literal["text", "chat"]
+
+    @property
+    def label(self) -> str:
+        """What its rows are called in cards."""
+        return GENERAL
 
 
 Part = Annotated[

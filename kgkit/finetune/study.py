@@ -19,9 +19,8 @@ from kgkit.finetune import card as cards
 from kgkit.finetune.arms import Study, read_arm, read_plain
 from kgkit.finetune.compared import Answered, Compared, compared
 from kgkit.finetune.job import steps_of
-from kgkit.finetune.parts import GENERAL
 from kgkit.finetune.prepared import Prepared, prepare, sequences
-from kgkit.finetune.recipe import Recipe
+from kgkit.finetune.recipe import GENERAL, Recipe
 from kgkit.finetune.run import Watcher, finetune, measure
 from kgkit.teacher.ledger import Ledger
 
