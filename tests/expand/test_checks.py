@@ -6,24 +6,15 @@ import pytest
 from kgkit.expand import checks
 from kgkit.expand.discover import DiscoverSensors
 from kgkit.expand.link import LinkRelevance, probability_of_yes
-from kgkit.expand.scope import Options, Scope, names_pattern
+from kgkit.expand.scope import names_pattern
 from kgkit.records import Ask, Message, Reply, Sampling, Subject, TokenLogprobs
 from kgkit.stages import BadReply
+from tests.scopes import SCOPE
 
 GOOD = (
     "Vibration is measured on the pump at the bearing housings. When the rotor of the pump carries an unbalance, the "
     "amplitude at running speed rises with the square of the speed, so that vibration is the first reading that an "
     "engineer looks at; a steady rise over weeks points to fouling or wear of the impeller."
-)
-SCOPE = Scope(
-    asset="pump",
-    name="pump",
-    category="rotating equipment",
-    part=None,
-    options=Options(),
-    own_pattern=names_pattern(["Pumps"]),
-    asset_pattern=names_pattern(["Pumps", "Electric motors", "Valves"]),
-    held_out_pattern=names_pattern(["Compressors"]),
 )
 NAMES = {"asset": "pump", "sensor": "vibration", "failure mode": "unbalance"}
 

@@ -2,24 +2,14 @@
 
 from typing import Literal
 
-from kgkit.expand.scope import Options, Scope, names_pattern
 from kgkit.extend.documents import Document
 from kgkit.records import Ask, Message, Reply, Sampling, Subject
+from tests.scopes import SCOPE
 
 TEXT = (
     "On the pump, vibration helps to detect bearing damage. When a rolling element or a raceway of the bearing is spalled, "
     "each passage causes a small impact, so that the amplitude rises at 4 bearing frequencies. An engineer mounts an "
     "accelerometer on the bearing housing and watches the trend over weeks. Oil debris responds to the same failure mode."
-)
-SCOPE = Scope(
-    asset="pump",
-    name="pump",
-    category="rotating equipment",
-    part=None,
-    options=Options(),
-    own_pattern=names_pattern(["Pumps"]),
-    asset_pattern=names_pattern(["Pumps", "Electric motors", "Valves"]),
-    held_out_pattern=names_pattern(["Compressors"]),
 )
 
 

@@ -20,7 +20,8 @@ from kgkit.teacher.facts import Facts
 from kgkit.teacher.reference import ReferenceTeacher
 from tests.conftest import Open
 from tests.every_kind import EveryKindTeacher, expand, extend, load_plant
-from tests.extend.documents import SCOPE, TEXT, ask, document, reply
+from tests.extend.documents import TEXT, ask, document, reply
+from tests.scopes import SCOPE
 
 NOBODY = ReferenceTeacher(Facts(assets={}, training=frozenset()))
 WIKI = (

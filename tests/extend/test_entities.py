@@ -15,7 +15,7 @@ from kgkit.extend.resolve import LEAST_JACCARD, _candidates, _jaccard, _kinds, _
 from kgkit.graph.entities import Called, Named
 from kgkit.records import NodeKey
 from kgkit.stages import BadReply
-from tests.expand.test_checks import SCOPE
+from tests.scopes import SCOPE
 
 TEXT = "Vibration of the pump shows damaged seals early. A compressor has bearings. Loose bolts and resonance matter too."
 
