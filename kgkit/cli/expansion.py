@@ -30,12 +30,15 @@ from kgkit.cli.asking import (
 )
 from kgkit.cli.output import say
 from kgkit.cli.progress import Tally, progress
-from kgkit.cli.session import SEE_ALSO, options_of
+from kgkit.cli.session import SEE_ALSO, GlobalOptions, options_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from kgkit.extend.options import ExtendOptions
     from kgkit.plans import PlannedStage
     from kgkit.runs import FedBackReport, RunReport
+    from kgkit.stages import Stage
     from kgkit.teacher.budget import Budget
 
 Kinds = Annotated[
@@ -113,6 +116,33 @@ def _planned(job: Job, extending: "ExtendOptions | None") -> "dict[str, PlannedS
     return plans.plan_extension(job.derivation, job.scopes, options=extending, teacher=job.teacher)
 
 
+def _announced(
+    options: GlobalOptions,
+    job: Job,
+    extending: "ExtendOptions | None",
+    stages: "Iterable[Stage]",
+    budget: "Budget",
+    *,
+    preview: int,
+    dry_run: bool,
+) -> "dict[str, PlannedStage] | None":
+    """What a run will ask, once it is said; None where `preview` or `dry_run` wanted no more than to see it."""
+    from kgkit import plans
+
+    if preview:
+        shown = plans.preview(
+            job.derivation, stages, teacher=job.teacher, count=preview, budget=budget
+        )
+        print_preview(options, job, shown)
+        return None
+    planned = _planned(job, extending)
+    if dry_run:
+        print_plan(options, job, planned, price_in=budget.price_in, price_out=budget.price_out)
+        return None
+    announce(options, job, planned)
+    return planned
+
+
 def _extend_options(kinds: list[str], pairs: str, *, describe_held_out: bool) -> "ExtendOptions":
     from kgkit.errors import UsageError
     from kgkit.extend.options import DESCRIPTIONS, EVERY_KIND, KINDS, ExtendOptions
@@ -154,7 +184,7 @@ def expand(
 
     Example: kgkit expand --asset pump --asset "steam turbine" --max-calls 500
     """
-    from kgkit import plans, runs
+    from kgkit import runs
     from kgkit.expand.run import stages_of
     from kgkit.expand.scope import Options
     from kgkit.teacher.budget import Budget
@@ -169,19 +199,11 @@ def expand(
     )
     wanted = Options(samples=samples, depth=depth, describe_no=describe_no)
     with open_job(options, asset, wanted, all_assets=all_assets, model=model) as job:
-        if preview:
-            assets = job.derivation.assets()
-            stages = [one for scope in job.scopes for one in stages_of(scope, job.teacher, assets)]
-            shown = plans.preview(
-                job.derivation, stages, teacher=job.teacher, count=preview, budget=budget
-            )
-            print_preview(options, job, shown)
+        assets = job.derivation.assets()
+        stages = (one for scope in job.scopes for one in stages_of(scope, job.teacher, assets))
+        planned = _announced(options, job, None, stages, budget, preview=preview, dry_run=dry_run)
+        if planned is None:
             return
-        planned = _planned(job, None)
-        if dry_run:
-            print_plan(options, job, planned, price_in=price_in, price_out=price_out)
-            return
-        announce(options, job, planned)
         expected = sum(stage.asks for stage in planned.values())
         with progress(options, expected=expected, cost=lambda: cost_of(budget)) as tally:
             report = runs.expand_assets(
@@ -225,7 +247,7 @@ def extend(
 
     Example: kgkit extend rephrase qa --asset pump --max-calls 500; kgkit extend descriptions --all
     """
-    from kgkit import plans, runs
+    from kgkit import runs
     from kgkit.errors import UsageError
     from kgkit.expand.scope import Options
     from kgkit.extend.run import stage_of
@@ -246,22 +268,16 @@ def extend(
     with open_job(
         options, asset, Options(), all_assets=all_assets, model=model, held_out=describe_held_out
     ) as job:
-        if preview:
-            stages = [
-                stage_of(one, scope, job.teacher, extending)
-                for scope in job.scopes
-                for one in extending.ordered()
-            ]
-            shown = plans.preview(
-                job.derivation, stages, teacher=job.teacher, count=preview, budget=budget
-            )
-            print_preview(options, job, shown)
+        stages = (
+            stage_of(one, scope, job.teacher, extending)
+            for scope in job.scopes
+            for one in extending.ordered()
+        )
+        planned = _announced(
+            options, job, extending, stages, budget, preview=preview, dry_run=dry_run
+        )
+        if planned is None:
             return
-        planned = _planned(job, extending)
-        if dry_run:
-            print_plan(options, job, planned, price_in=price_in, price_out=price_out)
-            return
-        announce(options, job, planned)
         expected = sum(stage.asks + stage.to_come for stage in planned.values())
         with progress(options, expected=expected, cost=lambda: cost_of(budget)) as tally:
             report = runs.extend_assets(
