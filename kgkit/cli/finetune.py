@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,7 +13,7 @@ from kgkit.cli.embedder import ablations, embedder, refuse_options
 from kgkit.cli.output import command_line, hint, print_json, print_table, say
 from kgkit.cli.progress import clock, now_and_then
 from kgkit.cli.session import SEE_ALSO, GlobalOptions, evaluating, options_of, reading
-from kgkit.cli.study import study, tell_cut
+from kgkit.cli.study import say_estimates, study, tell_cut, time_of
 from kgkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -157,17 +157,18 @@ def _require_feasible(
     recipe: "Recipe", model: Path, *, plan: bool, merge: bool, launched: bool
 ) -> None:
     """Raise UsageError for what could not be carried out to its end on this machine; a plan may be of a larger one."""
-    from kgkit.finetune.memory import require_machine, require_memory
+    from kgkit.finetune.memory import require_machine, require_one_device
 
     if merge and not recipe.lora:
         raise UsageError("--merge is for adapters: with lora null the whole model is trained")
-    require_machine(recipe, launched=launched and not plan)
+    if plan or not launched:
+        require_one_device()
     if not plan:
-        require_memory(recipe, model)
+        require_machine(recipe, model)
 
 
 def _show_plan(options: GlobalOptions, prepared: "Prepared") -> None:
-    from kgkit.finetune.plan import OTHERS, STEPS, plan
+    from kgkit.finetune.plan import STEPS, plan
 
     found = plan(prepared)
     if options.json:
@@ -181,26 +182,18 @@ def _show_plan(options: GlobalOptions, prepared: "Prepared") -> None:
                 one.rows,
                 one.tokens,
                 one.steps,
-                "-" if one.seconds is None else clock(one.seconds),
+                time_of(one),
                 "-" if one.memory is None else f"{one.memory / 1e9:.1f} GB",
             )
             for one in found.stages
         ],
     )
     if found.stages[0].seconds is None:
-        say(
-            f"here: more memory is wanted than is free, at least {found.size.least_bytes / 1e9:.1f} GB"
-        )
+        need = found.size.least_bytes / 1e9
+        say(f"here: more memory is wanted than is free, at least {need:.1f} GB, or CUDA for 4 bits")
     else:
         say(f"time and memory here: measured on {STEPS} steps")
-    for machine, hours in found.estimated_hours.items():
-        need, there = (bytes_ / 1e9 for bytes_ in (found.estimated_memory, OTHERS[machine][2]))
-        room = f"{need:.1f} GB of {there:.0f}" + (
-            "" if need < there else ", too much: lower batch or context, or set checkpointing=true"
-        )
-        say(
-            f"{machine}: about {clock(hours * 3600)}, at most {room} on each GPU (estimated, not measured)"
-        )
+    say_estimates([found])
 
 
 def _list(options: GlobalOptions) -> None:
@@ -215,6 +208,8 @@ def _list(options: GlobalOptions) -> None:
 
 
 def _show(options: GlobalOptions, finished: "Finished") -> None:
+    from kgkit.finetune.card import COMPARED, compared
+
     said = finished.said
     if options.json:
         print_json(
@@ -245,31 +240,15 @@ def _show(options: GlobalOptions, finished: "Finished") -> None:
     )
     if said["evaluation"]:
         print_table(
-            ["benchmark", "questions", "before", "after", "difference", "p", "undecided"],
-            [_compared(one) for one in said["evaluation"]],
+            COMPARED,
+            [compared(one) for one in said["evaluation"]],
         )
     for line in said["verdict"]:
         say(line)
     say(f"{finished.folder}: the model; {finished.card.name} there says how it was made")
-    if said["evaluation"]:
-        benchmark, by = said["evaluation"][0]["benchmark"], said["recipe"]["evaluate"][0]["by"]
-        hint(
-            options,
-            f"next: {command_line(options, f'evaluate {benchmark} --by {by} --plain --compare --model local:{finished.folder}')}",
-        )
-
-
-def _compared(one: dict[str, Any]) -> tuple[str, ...]:
-    interval = "" if one["ci_low"] is None else f" [{one['ci_low']:+.3f}, {one['ci_high']:+.3f}]"
-    return (
-        one["benchmark"],
-        str(one["questions"]),
-        f"{one['before']:.3f}",
-        f"{one['after']:.3f}",
-        f"{one['difference']:+.3f}{interval}",
-        f"{one['p']:.2g}",
-        str(one["undecided"]),
-    )
+    if measured := said["recipe"]["evaluate"]:
+        asked = f"evaluate {measured[0]['benchmark']} --by {measured[0]['by']} --plain --compare"
+        hint(options, f"next: {command_line(options, f'{asked} --model local:{finished.folder}')}")
 
 
 class _Told:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kgkit.finetune.arms import Study
+    from kgkit.finetune.plan import RunPlan, StagePlan
     from kgkit.finetune.prepared import Prepared
     from kgkit.finetune.run import Watcher
     from kgkit.finetune.study import Run, Size, Studied
@@ -34,7 +35,7 @@ def study(
     from kgkit.evaluation.evaluate import Bench
     from kgkit.evaluation.intervals import require_statistics
     from kgkit.finetune.arms import read_study
-    from kgkit.finetune.memory import require_machine, require_memory
+    from kgkit.finetune.memory import require_machine, require_one_device
     from kgkit.finetune.prepared import begun_with
     from kgkit.finetune.run import require_finetune
     from kgkit.finetune.study import carry_out, gather, runs_of
@@ -43,6 +44,8 @@ def study(
     said, settings = read_study(path), read_settings()
     require_finetune(report_to)
     require_statistics("a study")
+    if plan or not launch:
+        require_one_device()
     with ExitStack() as stack:
         derivation = stack.enter_context(reading(options, strict=True))
         evaluations, ledger = stack.enter_context(evaluating(derivation.workspace))
@@ -65,8 +68,8 @@ def study(
             directory_of=lambda model: begun_with(model, cache_dir=settings.cache_dir),
         )
         for run in runs:
-            require_machine(run.recipe, launched=bool(launch) and not plan)
-            require_memory(run.recipe, run.model)
+            if not plan:
+                require_machine(run.recipe, run.model)
         prepared, size = gather(said, runs, bench, derivation.ledger, resume=resume)
         for run, one in zip(runs, prepared, strict=True):
             if one is not None and run.seed == said.seeds[0]:
@@ -89,8 +92,8 @@ def tell_cut(options: GlobalOptions, prepared: "Prepared") -> None:
         for part, cut in mixed.cut.items():
             hint(
                 options,
-                f"{prepared.recipe.name}, stage {job.name}: {cut} of {counted(mixed.rows[part], 'row')} of {part} are cut off at the context of "
-                f"{prepared.recipe.context} tokens; --set context=... takes more",
+                f"{prepared.recipe.name}, stage {job.name}: {cut} of {counted(mixed.rows[part], 'row')} of {part} are longer than the context of "
+                f"{prepared.recipe.context} tokens, and what is beyond it is not learned; --set context=... takes more",
             )
 
 
@@ -114,16 +117,16 @@ def _show_plan(
         for run, one in zip(runs, prepared, strict=True)
         if one is not None and run.seed == study.seeds[0]
     }
-    seconds = len(study.seeds) * sum(
-        stage.seconds or 0.0 for found in plans.values() for stage in found.stages
-    )
+    stages = [(arm, stage) for arm, found in plans.items() for stage in found.stages]
+    times = [stage.seconds for _, stage in stages if stage.seconds is not None]
+    seconds = len(study.seeds) * sum(times) if len(times) == len(stages) else None
     if options.json:
         print_json(
             {
                 "runs": size.runs,
                 "tokens": size.tokens,
                 "steps": size.steps,
-                "hours_here": float(f"{seconds / 3600:.3g}"),
+                "hours_here": None if seconds is None else float(f"{seconds / 3600:.3g}"),
                 "measured_steps": STEPS,
                 "arms": {arm: found.as_json() for arm, found in plans.items()},
             }
@@ -132,12 +135,39 @@ def _show_plan(
     print_table(
         ["arm", "stage", "rows", "tokens", "steps", "time here"],
         [
-            (arm, stage.name, stage.rows, stage.tokens, stage.steps, clock(stage.seconds or 0.0))
-            for arm, found in plans.items()
-            for stage in found.stages
+            (arm, stage.name, stage.rows, stage.tokens, stage.steps, time_of(stage))
+            for arm, stage in stages
         ],
     )
-    say(f"{_size(size)}; about {clock(seconds)} here, measured on {STEPS} steps of each arm")
+    here = (
+        "more memory is wanted than is free here, or CUDA"
+        if seconds is None
+        else f"about {clock(seconds)} here, measured on {STEPS} steps of each arm"
+    )
+    say(f"{_size(size)}; {here}")
+    say_estimates(list(plans.values()), times=len(study.seeds))
+
+
+def time_of(stage: "StagePlan") -> str:
+    """What a stage would take here, `-` where it does not fit."""
+    return "-" if stage.seconds is None else clock(stage.seconds)
+
+
+def say_estimates(plans: "Sequence[RunPlan]", *, times: int = 1) -> None:
+    """What all plans, each so many times, would take on other machines, and the most memory of one."""
+    from kgkit.finetune.plan import OTHERS
+
+    need = max((one.estimated_memory for one in plans), default=0) / 1e9
+    for machine, (_, _, memory) in OTHERS.items():
+        hours = times * sum(one.estimated_hours[machine] for one in plans)
+        advice = (
+            ""
+            if need < memory / 1e9
+            else ", too much: lower batch or context, or set checkpointing=true"
+        )
+        say(
+            f"{machine}: about {clock(hours * 3600)}, {need:.1f} GB of {memory / 1e9:.0f} on each GPU{advice} (estimated, not measured)"
+        )
 
 
 def _write(options: GlobalOptions, studied: "Studied", folder: Path) -> None:

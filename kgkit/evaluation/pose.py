@@ -63,8 +63,7 @@ def pose(
             _add(found, benchmark, graph, split, family, embed)
     if not found.questions:
         raise UsageError(
-            f"benchmark {name} gives no question: the graph has no fact of the kind about the assets that split {split.name} keeps for it (`kgkit load` loads tables); "
-            "`--holdout FAMILY` asks about one family, and a recipe can do without: --set 'evaluate=[]'"
+            f"benchmark {name} gives no question: the graph has no fact of the kind about the assets that split {split.name} keeps for it (`kgkit load` loads tables)"
         )
     found.questions = sorted(found.questions, key=lambda question: question.id)[:limit]
     return found

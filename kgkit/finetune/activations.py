@@ -10,13 +10,27 @@ if TYPE_CHECKING:
 
 _LOGIT_BYTES = 10
 """For each token and entry of the vocabulary: the logit in bfloat16 and in float32, and its gradient in float32."""
+_DIVERGENCE_BYTES = 40
+"""The same where a teacher is learned from: its logits as well, both as logarithms of probabilities, and what lies between them."""
 _FUSED = "kgkit_fused"
 
 
-def activation_bytes(job: Job, *, tokens: int) -> int:
-    """Bytes that a GPU keeps of one sequence of so many tokens, in bfloat16 and with fused attention (flash, or memory-efficient).
+def step_bytes(job: Job) -> int:
+    """About what a GPU keeps of a step of the stage, whose rows are all as long as the context; logits are computed for all their tokens."""
+    from transformers import AutoConfig
 
-    Every tensor that autograd saves is counted once, the weights are not; logits are taken to be computed for all tokens.
+    stage, tokens = job.stage, job.recipe.context
+    vocabulary = AutoConfig.from_pretrained(job.model, local_files_only=True).vocab_size
+    each = _DIVERGENCE_BYTES if stage.distillation else _LOGIT_BYTES
+    sequences = stage.batch * (2 if stage.preference else 1)
+    return sequences * (activation_bytes(job, tokens=tokens) + each * tokens * int(vocabulary))
+
+
+def activation_bytes(job: Job, *, tokens: int) -> int:
+    """Bytes that a GPU keeps of one sequence of so many tokens below the output head, with fused attention (flash, or memory-efficient).
+
+    Every tensor that autograd saves is counted once, the weights are not. Around an adapter all is in bfloat16; without one weights are in float32,
+    and so is what is counted, which is more than autocast keeps.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # what peft still calls of transformers
@@ -33,7 +47,9 @@ def _counted(job: Job, tokens: int) -> int:
     config = AutoConfig.from_pretrained(job.model, local_files_only=True)
     with torch.device("meta"):
         model: Any = AutoModelForCausalLM.from_config(
-            config, dtype=torch.bfloat16, attn_implementation=_FUSED
+            config,
+            dtype=torch.bfloat16 if job.recipe.lora else torch.float32,
+            attn_implementation=_FUSED,
         )
         if job.recipe.lora:
             model = get_peft_model(model, get_peft_config(ModelConfig(**job.model_arguments())))
@@ -53,7 +69,7 @@ def _counted(job: Job, tokens: int) -> int:
     if job.recipe.checkpointing:  # one layer at a time, and what went into each
         layers = config.num_hidden_layers
         found = found // layers + 2 * tokens * config.hidden_size * layers
-    return int(found + _LOGIT_BYTES * tokens * config.vocab_size)
+    return int(found)
 
 
 def _register_fused() -> None:

@@ -16,6 +16,8 @@ from kgkit.finetune.recipe import Recipe
 from kgkit.workspace import write_atomically
 
 MODEL_CARD = "README.md"
+COMPARED = ("benchmark", "questions", "before", "after", "difference (95 % interval)", "p", "undecided after")  # fmt: skip
+"""The columns of a benchmark before and after."""
 _LIBRARIES = ("kgkit", "torch", "transformers", "trl", "peft", "accelerate", "datasets")
 
 
@@ -48,15 +50,10 @@ def hardware() -> dict[str, object]:
 def read(folder: Path) -> dict[str, Any]:
     """The card of a run. Raises ContentError."""
     try:
-        card = yaml.safe_load((folder / CARD).read_text(encoding="utf-8"))
-        _ = (
-            card["recipe"],
-            card["stages"],
-            card["evaluation"],
-            card["model"]["directory"],
-            card["workspace"],
-        )
-        return dict(card)
+        card: dict[str, Any] = yaml.safe_load((folder / CARD).read_text(encoding="utf-8"))
+        for name in ("recipe", "stages", "evaluation"):
+            card[name]
+        return card
     except (OSError, yaml.YAMLError, TypeError, KeyError) as error:
         raise ContentError(f"{folder / CARD} is no card of a run: {error}") from None
 
@@ -82,18 +79,18 @@ def write(folder: Path, card: Mapping[str, Any], recipe: Recipe) -> Path:
     return path
 
 
-def _compared(one: Mapping[str, Any]) -> str:
+def compared(one: Mapping[str, Any]) -> tuple[str, ...]:
+    """A benchmark before and after, as cells under COMPARED."""
     interval = "" if one["ci_low"] is None else f" [{one['ci_low']:+.3f}, {one['ci_high']:+.3f}]"
-    cells = (
+    return (
         one["benchmark"],
-        one["questions"],
+        str(one["questions"]),
         f"{one['before']:.3f}",
         f"{one['after']:.3f}",
         f"{one['difference']:+.3f}{interval}",
         f"{one['p']:.2g}",
-        one["undecided"],
+        str(one["undecided"]),
     )
-    return f"| {' | '.join(map(str, cells))} |"
 
 
 def _model_card(card: Mapping[str, Any], recipe: Recipe) -> str:
@@ -135,9 +132,9 @@ def _model_card(card: Mapping[str, Any], recipe: Recipe) -> str:
     if card["evaluation"]:
         lines += [
             "",
-            "| benchmark | questions | before | after | difference (95 % interval) | p | undecided after |",
-            "|---|---|---|---|---|---|---|",
-            *map(_compared, card["evaluation"]),
+            f"| {' | '.join(COMPARED)} |",
+            "|" + "---|" * len(COMPARED),
+            *(f"| {' | '.join(compared(one))} |" for one in card["evaluation"]),
             "",
             *(f"- {line}" for line in card["verdict"]),
         ]

@@ -51,13 +51,14 @@ class Guard:
         self.checked = self.refused = 0
 
     def passed(self, rows: Iterable[Row]) -> Iterator[Row]:
-        """The rows. Raises ContentError at the first one that tells of the evaluation, and says what and where."""
+        """The rows. What they name counts as learned. Raises ContentError at the first one that tells of the evaluation, and says what and where."""
         for row in rows:
             fault = self.fault(row)
             if fault:
                 raise ContentError(
                     f"{row.part}, row {row.id[:16]}: {fault}. A model that learned it could not be measured: take the row out, or load under a split that does not hold it out"
                 )
+            self.families.update(map(self._split.family, _names(self._assets, row.words)))
             yield self._seen(row)
 
     def without(self, rows: Iterable[Row], left_out: Counter[str]) -> Iterator[Row]:
@@ -70,8 +71,8 @@ class Guard:
             left_out[_MATRIX if self._forbidden(row) else "tells of the evaluation"] += 1
 
     def _seen(self, row: Row) -> Row:
-        about = [row.asset] if row.asset else _names(self._assets, row.words)
-        self.families.update(map(self._split.family, about))
+        if row.asset:
+            self.families.add(self._split.family(row.asset))
         self.checked += 1
         return row
 

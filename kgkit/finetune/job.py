@@ -14,6 +14,7 @@ from kgkit.finetune.recipe import Lora, Recipe, Stage
 from kgkit.finetune.recipe_files import template
 
 TRL = "trl.yaml"
+WEIGHTS = "weights"
 JOB = "job.json"
 _SAVES = 10
 """How often a stage is saved on its way."""
@@ -44,7 +45,7 @@ class Job:
     @property
     def weights(self) -> Path:
         """Where the trained weights are left, with the checkpoints."""
-        return self.weights_in or self.folder / "weights"
+        return self.weights_in or self.folder / WEIGHTS
 
     def arguments(self, *, rows: int, report_to: str) -> dict[str, Any]:
         """What `SFTConfig` is given, `DPOConfig` or `GKDConfig`; `rows`: sequences of one epoch, about."""
@@ -136,7 +137,7 @@ class Job:
 
 
 def steps_of(stage: Stage, rows: int) -> int:
-    """Steps of the optimizer for so many sequences an epoch, as transformers takes them in the processes that there are."""
+    """Steps of the optimizer for so many sequences an epoch, as transformers takes them; a worker among several has its share of the rows."""
     batches = math.ceil(rows / (stage.batch * int(os.environ.get("WORLD_SIZE", "1"))))
     return math.ceil(math.ceil(batches / stage.accumulation) * stage.epochs)
 

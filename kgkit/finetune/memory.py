@@ -53,23 +53,22 @@ def size_of(recipe: Recipe, model: Path) -> Size:
     )
 
 
-def require_machine(recipe: Recipe, *, launched: bool) -> None:
-    """Raise UsageError for several GPUs but one process, and for 4 bits without CUDA. `launched`: whether processes of their own train, one for each GPU."""
+def require_one_device() -> None:
+    """Raise UsageError where this process alone would train on several GPUs."""
     import torch
 
-    gpus = torch.cuda.device_count()
-    if gpus > 1 and not launched:
+    if (gpus := torch.cuda.device_count()) > 1:
         raise UsageError(
             f"{gpus} GPUs are at hand: add --launch ddp to train on all of them, or set CUDA_VISIBLE_DEVICES=0 to take one (--plan wants one)"
         )
-    if recipe.quantized and not (gpus and importlib.util.find_spec("bitsandbytes")):
+
+
+def require_machine(recipe: Recipe, model: Path) -> None:
+    """Raise UsageError for 4 bits without CUDA, and where the weights alone do not fit what is free."""
+    if not _can_quantize(recipe):
         raise UsageError(
             f"{recipe.name}: quantized is true, which needs a GPU with CUDA and bitsandbytes (pip install bitsandbytes); --set quantized=false trains without"
         )
-
-
-def require_memory(recipe: Recipe, model: Path) -> None:
-    """Raise UsageError where the weights alone do not fit what is free."""
     need, free = size_of(recipe, model).least_bytes, free_bytes()
     if need > free:
         raise UsageError(
@@ -78,9 +77,16 @@ def require_memory(recipe: Recipe, model: Path) -> None:
         )
 
 
-def fits(size: Size) -> bool:
-    """Whether the memory that is free here has room for the weights, gradients and optimizer."""
-    return size.least_bytes <= free_bytes()
+def trains_here(recipe: Recipe, size: Size) -> bool:
+    """Whether this machine has room for the weights, gradients and optimizer, and CUDA where 4 bits want it."""
+    return _can_quantize(recipe) and size.least_bytes <= free_bytes()
+
+
+def _can_quantize(recipe: Recipe) -> bool:
+    import torch
+
+    cuda = torch.cuda.is_available() and importlib.util.find_spec("bitsandbytes") is not None
+    return cuda or not recipe.quantized
 
 
 def keep_freed_memory() -> None:

@@ -32,7 +32,7 @@ from kgkit.records import digest
 from kgkit.splits import Split
 from kgkit.teacher.ledger import Ledger
 
-Cells = set[tuple[object, object, object]]
+Cells = set[tuple[str, ...]]
 EXPORTED = "corpora"
 """The folder of a run that holds the corpora it trains on, as `kgkit export` writes them."""
 
@@ -117,7 +117,7 @@ def _matrix(graph: GraphStore) -> Cells:
     found = graph.query(
         "MATCH (s:Sensor)-[r:RELEVANT_TO]->(f:FailureMode) WHERE r.origin <> 'teacher' RETURN r.asset, f.id, s.id"
     )
-    return {(asset, mode, sensor) for asset, mode, sensor in found.rows}
+    return {(str(asset), str(mode), str(sensor)) for asset, mode, sensor in found.rows}
 
 
 def _files(part: FilesPart, graph: GraphStore) -> Iterator[Row]:
@@ -174,9 +174,15 @@ def _row(row: Mapping[str, Any], matrix: Cells, *, part: str, where: str) -> Row
         id=str(row.get("id") or digest(said)),
         part=part,
         asset=str(row.get("asset") or ""),
-        matrix=(row.get("asset"), row.get("failure_mode"), row.get("sensor")) in matrix,
+        matrix=_cell(row) in matrix,
         **said,
     )
+
+
+def _cell(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the row is about, if it is a cell: other people's columns may be called so too."""
+    values = (row.get("asset"), row.get("failure_mode"), row.get("sensor"))
+    return tuple(value for value in values if isinstance(value, str))
 
 
 def _turns(messages: object, where: str) -> Turns:
@@ -184,7 +190,9 @@ def _turns(messages: object, where: str) -> Turns:
     if not isinstance(messages, list):
         raise ContentError(f"{where}: messages must be a list")
     for one in messages:
-        if not isinstance(one, Mapping) or not isinstance(one.get("content"), str):
+        if not isinstance(one, Mapping) or not all(
+            isinstance(one.get(name), str) for name in ("role", "content")
+        ):
             raise ContentError(f"{where}: every message must have role and content, both texts")
         if more := [
             name for name, value in one.items() if value and name not in ("role", "content")
@@ -192,7 +200,7 @@ def _turns(messages: object, where: str) -> Turns:
             raise ContentError(
                 f"{where}: a message has {more[0]}, which is neither searched nor trained on; put it into content, or take it out"
             )
-    return tuple({"role": str(one.get("role")), "content": one["content"]} for one in messages)
+    return tuple({"role": one["role"], "content": one["content"]} for one in messages)
 
 
 def _general(part: GeneralPart) -> Iterator[Row]:

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kgkit.finetune.activations import activation_bytes
+from kgkit.finetune.activations import step_bytes
 from kgkit.finetune.engine import Step, train
 from kgkit.finetune.job import steps_of
-from kgkit.finetune.memory import Size, fits, size_of
+from kgkit.finetune.memory import Size, size_of, trains_here
 from kgkit.finetune.prepared import Prepared, sequences
 
 STEPS = 3
@@ -64,11 +64,9 @@ class RunPlan:
 def plan(prepared: Prepared) -> RunPlan:
     """Count, and train STEPS steps of each stage aside where it fits. Raises KgkitError where these fail."""
     size = size_of(prepared.recipe, prepared.model)
-    here = fits(size)
+    here = trains_here(prepared.recipe, size)
     stages = [_stage(prepared, number, here=here) for number in range(len(prepared.jobs))]
     operations = size.operations_per_token * sum(stage.tokens for stage in stages)
-    rows = max(stage.batch for stage in prepared.recipe.stages)
-    job = replace(prepared.jobs[0], model=prepared.model)
     return RunPlan(
         stages=stages,
         size=size,
@@ -76,7 +74,8 @@ def plan(prepared: Prepared) -> RunPlan:
             name: operations / (_USED * gpus * speed) / 3600
             for name, (gpus, speed, _) in OTHERS.items()
         },
-        estimated_memory=size.on_gpu + rows * activation_bytes(job, tokens=prepared.recipe.context),
+        estimated_memory=size.on_gpu
+        + max(step_bytes(replace(job, model=prepared.model)) for job in prepared.jobs),
     )
 
 

@@ -15,10 +15,11 @@ from kgkit.evaluation.models import CARD, TrainedOn
 from kgkit.evaluation.pose import Posed, pose
 from kgkit.evaluation.retain import read_retention
 from kgkit.finetune import mixture
-from kgkit.finetune.counted import Length, token_counter
+from kgkit.finetune.counted import Length, TokenCounter
 from kgkit.finetune.distillation import teachers_of
+from kgkit.finetune.engine import last_checkpoint
 from kgkit.finetune.guard import Guard, learned_before
-from kgkit.finetune.job import Job
+from kgkit.finetune.job import WEIGHTS, Job
 from kgkit.finetune.measuring import keep_rows
 from kgkit.finetune.parts import Source, export_corpora, rows_of
 from kgkit.finetune.recipe import FilesPart, GeneralPart, Part, Recipe
@@ -38,7 +39,7 @@ _STAGES = "stages"
 class Prepared:
     """A recipe with its data on disk: one job for each stage, its mixture, and what the guard saw.
 
-    `checked`: rows that passed; `refused`: those of kgkit's own making that tell of the evaluation and are left out.
+    `checked`: rows that passed; `refused`: those of kgkit's own making that tell of the evaluation, or under `alia` of a matrix, and are left out.
     `trained_on`: what a model knows that learned this, also from the model that it begins with and from teachers of its stages.
     """
 
@@ -96,7 +97,7 @@ def prepare(
     mixtures: list[list[tuple[Row, Length]]] = []
     for number, stage in enumerate(recipe.stages):
         parts = [list(_checked(part, source, guard)) for part in stage.data]
-        count = token_counter(recipe, stage, model)
+        count = TokenCounter(recipe, stage, model)
         mixtures.append(mixture.mix(stage, parts, count=count, seed=recipe.seed))
         trained = jobs[-1].weights if jobs else None
         jobs.append(
@@ -131,10 +132,12 @@ def prepare(
 def _forget_untrained(folder: Path) -> None:
     """Drop the data of a run of which no step is kept: it was refused, or stopped, before it could leave one."""
     stages = folder / _STAGES
-    kept = [*stages.glob(f"*/{TRAINED}"), *stages.glob("*/weights/checkpoint-*")]
+    kept = any(
+        (stage / TRAINED).exists() or last_checkpoint(stage / WEIGHTS) for stage in stages.glob("*")
+    )
     if stages.is_dir() and not kept and not (folder / CARD).exists():
-        shutil.rmtree(stages)
         (folder / RECIPE).unlink(missing_ok=True)
+        shutil.rmtree(stages)
 
 
 def require_same(folder: Path, recipe: BaseModel, *, resume: bool) -> None:
@@ -158,7 +161,10 @@ def _all_posed(recipe: Recipe, bench: Bench) -> list[Posed]:
     names = {measured.benchmark for measured in recipe.evaluate}
     if recipe.retain:
         names.add(read_retention().questions)
-    return [pose(name, graph=bench.graph, split=bench.split) for name in sorted(names)]
+    try:
+        return [pose(name, graph=bench.graph, split=bench.split) for name in sorted(names)]
+    except UsageError as error:
+        raise UsageError(f"{error}; to train without benchmarks: --set 'evaluate=[]'") from None
 
 
 def _checked(part: Part, source: Source, guard: Guard) -> Iterator[Row]:

@@ -6,7 +6,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,7 +14,6 @@ from kgkit.errors import KgkitError
 from kgkit.evaluation.answering import planned_asks
 from kgkit.evaluation.evaluate import Bench, Options, evaluate
 from kgkit.evaluation.intervals import Comparison, compare
-from kgkit.evaluation.models import CARD
 from kgkit.evaluation.pose import Posed, pose
 from kgkit.evaluation.results import Result
 from kgkit.evaluation.retain import read_retention, retained
@@ -72,24 +71,24 @@ def finetune(
     Raises KgkitError where training cannot go on; what was saved stays, and the same call goes on from it.
     """
     recipe, folder = prepared.recipe, prepared.folder
-    if cards.is_finished(folder, recipe):
-        return Finished(folder=folder, card=folder / CARD, said=cards.read(folder))
-    begun = time.time()
+    begun, finished = time.time(), cards.is_finished(folder, recipe)
     before = measure(f"local:{prepared.model}", recipe, bench, watcher)
-    stages = [
-        _trained(job, mixed, watcher, report_to=report_to, launch=launch)
-        for job, mixed in zip(prepared.jobs, prepared.mixed, strict=True)
-    ]
-    _take(prepared.jobs[-1].weights, folder)
-    card = _card(prepared, bench, stages, launch)
-    cards.write(folder, card, recipe)
+    if finished:
+        card = cards.read(folder)
+    else:
+        stages = [
+            _trained(job, mixed, watcher, report_to=report_to, launch=launch)
+            for job, mixed in zip(prepared.jobs, prepared.mixed, strict=True)
+        ]
+        _take(prepared.jobs[-1].weights, folder)
+        card = _card(prepared, bench, stages, launch)
+        cards.write(folder, card, recipe)  # what it has learned is known when it is asked
+        _draw_gradients(prepared)
     after = measure(f"local:{folder}", recipe, bench, watcher)
-    card["evaluation"] = [
-        _compared(posed, one, other) for (posed, one), (_, other) in zip(before, after, strict=True)
-    ]
+    card["evaluation"] = list(map(_compared, before, after))
     card["verdict"] = _verdict(recipe, before, after, bench.folder)
-    card["seconds"] = round(time.time() - begun, 1)
-    _draw_gradients(prepared)
+    if not finished:
+        card["seconds"] = round(time.time() - begun, 1)
     return Finished(folder=folder, card=cards.write(folder, card, recipe), said=card)
 
 
@@ -138,11 +137,17 @@ def _take(weights: Path, folder: Path) -> None:
             shutil.copy2(file, folder / file.name)
 
 
-def measure(uri: str, recipe: Recipe, bench: Bench, watcher: Watcher) -> list[tuple[Posed, Result]]:
-    """What the model answers to the recipe's benchmarks, and to the general questions if it says so.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A benchmark as a model answered it. `name`: the benchmark's, with the way where it is asked in several: `fmsr-by-options`."""
 
-    A benchmark that is asked in several ways is told apart by its name: `fmsr-by-options`.
-    """
+    name: str
+    posed: Posed
+    result: Result
+
+
+def measure(uri: str, recipe: Recipe, bench: Bench, watcher: Watcher) -> list[Asked]:
+    """What the model answers to the recipe's benchmarks, and to the general questions if it says so."""
     asked = [
         (pose(one.benchmark, graph=bench.graph, split=bench.split, limit=one.limit), one.by)
         for one in recipe.evaluate
@@ -158,18 +163,19 @@ def measure(uri: str, recipe: Recipe, bench: Bench, watcher: Watcher) -> list[tu
         watcher.begins(posed.name, asks)
         result = evaluate(uri, posed, bench, options, budget=Budget(), on_event=watcher.event)
         name = f"{posed.name}-by-{by}" if often[posed.name] > 1 else posed.name
-        found.append((replace(posed, name=name), result))
+        found.append(Asked(name=name, posed=posed, result=result))
     return found
 
 
-def _compared(posed: Posed, before: Result, after: Result) -> dict[str, Any]:
+def _compared(before: Asked, after: Asked) -> dict[str, Any]:
     """Before and after on the same questions, with the interval of the difference."""
-    clusters = {question.id: question.asset for question in posed.questions}
-    first, second = (exactly_right(posed.questions, one.by_question()) for one in (before, after))
+    questions = before.posed.questions
+    clusters = {question.id: question.asset for question in questions}
+    first, second = (exactly_right(questions, one.result.by_question()) for one in (before, after))
     found: Comparison = compare(first, second, clusters, seed=_SEED)
     low, high = (found.interval.low, found.interval.high) if found.interval else (None, None)
     return {
-        "benchmark": posed.name,
+        "benchmark": before.name,
         "questions": found.n,
         "before": round(found.first, 4),
         "after": round(found.second, 4),
@@ -177,27 +183,23 @@ def _compared(posed: Posed, before: Result, after: Result) -> dict[str, Any]:
         "ci_low": low,
         "ci_high": high,
         "p": found.p,
-        "undecided": sum(bool(one.undecided) for one in after.outcomes),
+        "undecided": sum(bool(one.undecided) for one in after.result.outcomes),
     }
 
 
 def _verdict(
-    recipe: Recipe,
-    before: Sequence[tuple[Posed, Result]],
-    after: Sequence[tuple[Posed, Result]],
-    folder: Path,
+    recipe: Recipe, before: Sequence[Asked], after: Sequence[Asked], folder: Path
 ) -> list[str]:
     """What the tables say of both models, which are written as `kgkit evaluate` writes them, and whether the rest was kept."""
     lines = []
-    for (posed, one), (_, other) in zip(before, after, strict=True):
-        found = table(posed, [one, other])
-        found.write(folder / posed.name)
+    for one, other in zip(before, after, strict=True):
+        found = table(one.posed, [one.result, other.result])
+        found.write(folder / one.name)
         lines += found.remarks
     if recipe.retain and recipe.evaluate:
-        both = [[result for _, result in results] for results in zip(before, after, strict=True)]
-        rest = before[-1][0]
+        gain, rest = ([one[at].result for one in (before, after)] for at in (0, -1))
         margin = read_retention().margin
-        verdict = retained(before[0][0], both[0], rest, both[-1], margin=margin)
+        verdict = retained(before[0].posed, gain, before[-1].posed, rest, margin=margin)
         lines += verdict.lines()
     return lines
 
@@ -215,7 +217,6 @@ def _card(
             "rows_left_out": prepared.refused,
         },
         "left_out": prepared.left_out,
-        "workspace": bench.graph.state(),
         "model": {"name": prepared.model.name, "directory": str(prepared.model)},
         "recipe": recipe.model_dump(mode="json"),
         "launch": launch.stem if launch else None,

@@ -11,9 +11,7 @@ from typing import Any
 
 from kgkit.errors import UsageError
 from kgkit.evaluation.evaluate import Bench
-from kgkit.evaluation.models import CARD
 from kgkit.evaluation.pose import Posed
-from kgkit.evaluation.results import Result
 from kgkit.evaluation.scores import exactly_right
 from kgkit.finetune import card as cards
 from kgkit.finetune.arms import Study, read_arm, read_plain
@@ -21,12 +19,11 @@ from kgkit.finetune.compared import Answered, Compared, compared
 from kgkit.finetune.job import steps_of
 from kgkit.finetune.prepared import Prepared, prepare, sequences
 from kgkit.finetune.recipe import GENERAL, Recipe
-from kgkit.finetune.run import Watcher, finetune, measure
+from kgkit.finetune.run import Asked, Watcher, finetune, measure
 from kgkit.teacher.ledger import Ledger
 
 _SHORT = 0.05
 """An arm that has so much less than the study's tokens is no fair one."""
-Measured = Sequence[tuple[Posed, Result]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +67,12 @@ class Trained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Studied:
-    """A study's end: its runs, and its arms compared. `posed`: the benchmarks; `rest`: which of them says what was forgotten, "" if none."""
+    """A study's end: its runs, and its arms compared. `benchmarks`: by the names that they have in tables; `rest`: which of them says what was forgotten, "" if none."""
 
     study: Study
     recipe: Recipe
     runs: Sequence[Trained]
-    posed: Sequence[Posed]
+    benchmarks: Mapping[str, Posed]
     rest: str
     compared: Compared
 
@@ -117,24 +114,25 @@ def gather(
 ) -> tuple[list[Prepared | None], Size]:
     """The data of all runs that are not finished, checked and on disk, and what is to come.
 
-    Raises UsageError for a folder that holds another run, or an unfinished one without `resume`, and for an arm whose data is too
-    little for the study's tokens; ContentError for data that tells of the evaluation.
+    Raises UsageError for a folder that holds another run, or an unfinished one without `resume`, for a finished one whose data would be
+    another now, and for an arm whose data is too little for the study's tokens; ContentError for data that tells of the evaluation.
     """
     found: list[Prepared | None] = []
     for run in runs:
-        if run.folder is None or _finished(run, bench):
+        if run.folder is None:
             found.append(None)
             continue
+        finished = cards.is_finished(run.folder, run.recipe)
         prepared = prepare(
             run.recipe,
             model=run.model,
             folder=run.folder,
             bench=bench,
             ledger=ledger,
-            resume=resume,
+            resume=resume or finished,
         )
         _require_tokens(study, run, prepared)
-        found.append(prepared)
+        found.append(None if finished else prepared)
     waiting = [one for one in found if one is not None]
     return found, Size(
         runs=len(runs),
@@ -161,17 +159,15 @@ def carry_out(
             gc.collect()  # a trainer and its model hold each other, and the next one is as large
     measured = [_measured(run, bench, watcher) for run in runs]
     recipe = runs[0].recipe
-    posed = [one for one, _ in measured[0]]
     found = compared(
-        [_answered(number, one, runs, measured) for number, one in enumerate(posed)],
-        base=study.base,
+        [_answered(number, runs, measured) for number in range(len(measured[0]))], base=study.base
     )
     return Studied(
         study=study,
         recipe=recipe,
         runs=[_trained(run) for run in runs],
-        posed=posed,
-        rest=posed[-1].name if recipe.retain else "",
+        benchmarks={one.name: one.posed for one in measured[0]},
+        rest=measured[0][-1].name if recipe.retain else "",
         compared=found,
     )
 
@@ -195,23 +191,6 @@ def _require_tokens(study: Study, run: Run, prepared: Prepared) -> None:
         )
 
 
-def _finished(run: Run, bench: Bench) -> bool:
-    """Whether the run's folder holds its model, measured. Raises UsageError where it is one of another recipe, model or state of the workspace."""
-    if run.folder is None or not (run.folder / CARD).exists():
-        return False
-    card, wanted = cards.read(run.folder), run.recipe.model_dump(mode="json")
-    different = {
-        "of another recipe": card["recipe"] != wanted,
-        "from another model": card["model"]["directory"] != str(run.model),
-        "of the workspace as it was before its tables or passages changed": card["workspace"] != bench.graph.state(),
-    }  # fmt: skip
-    if what := next((what for what, is_so in different.items() if is_so), ""):
-        raise UsageError(
-            f"{run.folder} holds a run {what}; name this study with --name, or delete that folder"
-        )
-    return cards.is_finished(run.folder, run.recipe)
-
-
 def _tokens(prepared: Prepared) -> int:
     """Of all epochs of all stages, as counted before training."""
     both = zip(prepared.jobs, prepared.mixed, strict=True)
@@ -223,21 +202,21 @@ def _steps(prepared: Prepared) -> int:
     return sum(steps_of(job.stage, sequences(job, mixed)) for job, mixed in both)
 
 
-def _measured(run: Run, bench: Bench, watcher: Watcher) -> Measured:
+def _measured(run: Run, bench: Bench, watcher: Watcher) -> Sequence[Asked]:
     """What a run answers; a trained one's answers are in the ledger already."""
     return measure(f"local:{run.folder or run.model}", run.recipe, bench, watcher)
 
 
-def _answered(
-    number: int, posed: Posed, runs: Sequence[Run], measured: Sequence[Measured]
-) -> Answered:
+def _answered(number: int, runs: Sequence[Run], measured: Sequence[Sequence[Asked]]) -> Answered:
     """One benchmark's answers by arm."""
     arms: dict[str, list[dict[str, bool]]] = {}
-    for run, results in zip(runs, measured, strict=True):
-        result = results[number][1]
-        arms.setdefault(run.arm, []).append(exactly_right(posed.questions, result.by_question()))
-    clusters = {question.id: question.asset for question in posed.questions}
-    return Answered(benchmark=posed.name, clusters=clusters, arms=arms)
+    for run, every in zip(runs, measured, strict=True):
+        one = every[number]
+        right = exactly_right(one.posed.questions, one.result.by_question())
+        arms.setdefault(run.arm, []).append(right)
+    name, questions = measured[0][number].name, measured[0][number].posed.questions
+    clusters = {question.id: question.asset for question in questions}
+    return Answered(benchmark=name, clusters=clusters, arms=arms)
 
 
 def _trained(run: Run) -> Trained:

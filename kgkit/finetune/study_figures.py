@@ -35,13 +35,13 @@ def _arms(studied: Studied, folder: Path) -> list[Path]:
     """One panel a benchmark, one line an arm, the first on top."""
     arms = list(studied.study.arms)
     figure, panels = new_figure(
-        1.2 + len(studied.posed) * (0.6 + 0.3 * len(arms)), rows=len(studied.posed)
+        1.2 + len(studied.benchmarks) * (0.6 + 0.3 * len(arms)), rows=len(studied.benchmarks)
     )
-    for posed, axes in zip(studied.posed, panels, strict=True):
-        base = studied.compared.score(studied.study.base, posed.name)
+    for name, axes in zip(studied.benchmarks, panels, strict=True):
+        base = studied.compared.score(studied.study.base, name)
         axes.axvline(base.value, color=INK, linewidth=1.0, linestyle="--")
         for place, arm in enumerate(arms):
-            score = studied.compared.score(arm, posed.name)
+            score = studied.compared.score(arm, name)
             axes.errorbar(
                 score.value, place, xerr=_reach(score.value, score.interval), fmt="o", color=OURS, capsize=3, markersize=6,
             )  # fmt: skip
@@ -52,7 +52,7 @@ def _arms(studied: Studied, folder: Path) -> list[Path]:
         axes.set_yticks(range(len(arms)), arms, parse_math=False)
         axes.set_ylim(len(arms) - 0.4, -0.6)
         axes.tick_params(axis="y", length=0)
-        axes.set_title(f"{posed.name}: {base.n} questions", fontsize=10.5, parse_math=False)
+        axes.set_title(f"{name}: {base.n} questions", fontsize=10.5, parse_math=False)
         _grid(axes, "x")
     panels[-1].set_xlabel("share answered exactly right")
     figure.suptitle(
@@ -67,7 +67,7 @@ def _arms(studied: Studied, folder: Path) -> list[Path]:
 
 def _lines(studied: Studied, plot: Plot, folder: Path) -> list[Path]:
     """The first benchmark's score along what arms were given, and the base as a level."""
-    benchmark = studied.posed[0].name
+    benchmark = next(iter(studied.benchmarks))
     figure, (axes,) = new_figure(4.2)
     base = studied.compared.score(studied.study.base, benchmark)
     axes.axhline(base.value, color=INK, linewidth=1.0, linestyle="--", label=studied.study.base)

@@ -23,9 +23,9 @@ _READING = (
 def table(studied: Studied) -> tuple[list[str], list[list[str]]]:
     """The one table: columns, and a row for each arm. For each benchmark its score and its difference to the base."""
     columns = ["arm", "seeds", "tokens trained"]
-    for posed in studied.posed:
-        n = studied.compared.score(studied.study.base, posed.name).n
-        columns += [f"{posed.name}, of {n}", f"{posed.name} against {studied.study.base}"]
+    for name in studied.benchmarks:
+        n = studied.compared.score(studied.study.base, name).n
+        columns += [f"{name}, of {n}", f"{name} against {studied.study.base}"]
     if studied.rest:
         columns.append("kept")
     return columns, [_row(studied, arm) for arm in studied.study.arms]
@@ -110,11 +110,8 @@ def _row(studied: Studied, arm: str) -> list[str]:
         str(len(runs)) if runs[0].seed is not None else "none: not trained",
         f"{_mean(run.tokens for run in runs):,.0f}",
     ]
-    for posed in studied.posed:
-        score, gain = (
-            studied.compared.score(arm, posed.name),
-            studied.compared.gain(arm, posed.name),
-        )
+    for name in studied.benchmarks:
+        score, gain = studied.compared.score(arm, name), studied.compared.gain(arm, name)
         cells += [f"{score.value:.3f}{_brackets(score.interval, '.3f')}", _gain(gain)]
     if studied.rest:
         cells.append("" if arm == study.base else _kept(studied, arm))
@@ -170,8 +167,8 @@ def _brackets(interval: Interval | None, shown: str) -> str:
 
 def _assets(studied: Studied) -> str:
     named = [
-        f"{posed.name} asks about {len(assets)} assets"
-        for posed in studied.posed
+        f"{name} asks about {len(assets)} assets"
+        for name, posed in studied.benchmarks.items()
         if (assets := {question.asset for question in posed.questions} - {""})
     ]
     left = [
@@ -183,7 +180,8 @@ def _assets(studied: Studied) -> str:
 
 
 def _published(studied: Studied) -> list[Beside]:
-    return [beside for posed in studied.posed for beside in published_beside(posed.name)]
+    names = dict.fromkeys(posed.name for posed in studied.benchmarks.values())
+    return [beside for name in names for beside in published_beside(name)]
 
 
 def _score_rows(studied: Studied) -> Iterable[dict[str, object]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kgkit.finetune.counted import token_counter
+from kgkit.finetune.counted import TokenCounter
 from kgkit.finetune.engine import train
 from kgkit.finetune.recipe_files import read_recipe
 from kgkit.finetune.rows import Row, turn
@@ -20,7 +20,7 @@ def test_a_long_text_is_cut_off_at_the_context_unless_it_is_packed(
     model: Path, tmp_path: Path, packing: bool, tokens: int, cut: bool
 ) -> None:
     recipe = read_recipe(recipe_file(tmp_path / "one.yaml", **{"stages.0.packing": packing}), {})
-    count = token_counter(recipe, recipe.stages[0], model)
+    count = TokenCounter(recipe, recipe.stages[0], model)
     found = count(Row(id="t", part="p", text=" ".join(["pump"] * 100)))
     assert (found.tokens, found.cut) == (tokens, cut)  # with its end
     short = count(Row(id="s", part="p", text=" ".join(["pump"] * (CONTEXT - 1))))
@@ -31,7 +31,7 @@ def test_a_chat_is_cut_where_its_answer_goes_beyond_the_context(
     model: Path, tmp_path: Path
 ) -> None:
     recipe = read_recipe(recipe_file(tmp_path / "one.yaml"), {})
-    count = token_counter(recipe, recipe.stages[0], model)
+    count = TokenCounter(recipe, recipe.stages[0], model)
     chat = Row(
         id="c",
         part="p",
@@ -47,7 +47,7 @@ def test_packed_training_reads_long_texts_to_their_end(model: Path, tmp_path: Pa
     texts = [" ".join(["pump", "seal", "leak"] * 50), " ".join(["fan"] * 40), "motor yes"]
     lines = "".join(json.dumps({"text": text}) + "\n" for text in texts)
     (made.data / "train.jsonl").write_text(lines, encoding="utf-8")
-    count = token_counter(made.recipe, made.stage, model)
+    count = TokenCounter(made.recipe, made.stage, model)
     counted = sum(count(Row(id="t", part="p", text=text)).tokens for text in texts)
     trained = train(made, rows=4, on_step=lambda _: None)
     assert trained.tokens == counted == 151 + 41 + 3

@@ -90,7 +90,7 @@ def test_what_the_model_has_learned_before_is_learned(
     data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     part = {"source": "files", "path": str(data), "config": None, "share": None}
     clean = recipe_file(
-        tmp_path / "mine.yaml", **{**QUICK, "stages.0.data.0": part, "protocol": "alia"}
+        tmp_path / "clean.yaml", **{**QUICK, "stages.0.data.0": part, "protocol": "alia"}
     )
     said = kgkit("finetune", clean, "--model", base, "--json", workspace=starter).json
     found = yaml.safe_load(Path(said["run_card"]).read_text(encoding="utf-8"))["trained_on"]
@@ -191,7 +191,7 @@ def test_rows_that_are_cut_off_are_told(model: Path, starter: Path, tmp_path: Pa
     part = {"source": "files", "path": str(data), "config": None, "share": None}
     recipe = recipe_file(tmp_path / "mine.yaml", **{**QUICK, "stages.0.data.0": part})
     said = kgkit("finetune", recipe, "--model", model, "--plan", workspace=starter).err
-    assert "1 of 3 rows of mine.jsonl are cut off at the context of 64 tokens" in said
+    assert "1 of 3 rows of mine.jsonl are longer than the context of 64 tokens" in said
 
 
 def test_data_of_a_held_out_asset_is_refused_before_anything_is_trained(
@@ -222,6 +222,21 @@ def test_questions_that_will_be_asked_are_refused_in_files(
     )
     said = kgkit("finetune", recipe, "--model", model, workspace=starter, code=3).err
     assert "asks what the evaluation asks: What is the capital of Portugal?" in said
+
+
+def test_a_recipe_without_benchmarks_ends_with_its_verdict(
+    model: Path, starter: Path, tmp_path: Path
+) -> None:
+    recipe = recipe_file(tmp_path / "mine.yaml", **QUICK)
+    line = ("finetune", recipe, "--model", model)
+    kgkit("load", "--split", "none", workspace=starter)
+    said = kgkit(*line, workspace=starter, code=2).err
+    assert "benchmark fmsr gives no question" in said
+    assert "to train without benchmarks: --set 'evaluate=[]'" in said
+    bare = (*line, "--set", "evaluate=[]", "--set", "retain=true")
+    found = kgkit(*bare, workspace=starter)
+    assert "general" in found.out
+    assert "next: " not in found.err
 
 
 def test_a_benchmark_about_what_is_learned_is_refused_before_anything_is_trained(
@@ -270,7 +285,10 @@ def test_what_this_machine_cannot_train_is_said_before(
 ) -> None:
     recipe = recipe_file(tmp_path / "mine.yaml", **QUICK)
     line = ("finetune", recipe, "--model", model)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     four_bits = kgkit(*line, "--set", "quantized=true", workspace=starter, code=2).err
+    planned = kgkit(*line, "--set", "quantized=true", "--plan", workspace=starter).out
+    assert "here: more memory is wanted than is free, at least 0.0 GB, or CUDA" in planned
     assert "quantized is true, which needs a GPU with CUDA and bitsandbytes" in four_bits
     whole = kgkit(*line, "--set", "lora=null", "--merge", workspace=starter, code=2).err
     assert "--merge is for adapters" in whole
@@ -294,6 +312,7 @@ def test_a_containers_memory_is_what_its_limit_leaves(
 ) -> None:
     from kgkit.finetune import memory
 
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     named = next(names for names in memory._CGROUPS.values() if names[0] in files)
     monkeypatch.setattr(memory, "_CGROUPS", {tmp_path: named})
     assert memory.free_bytes() > 1000
@@ -319,7 +338,7 @@ def test_what_cannot_be_trained_is_said_in_one_line(
     assert "needs 0.0 GB for weights, gradients and optimizer alone, and 0.0 GB are free" in little
     larger = kgkit("finetune", recipe, "--model", model, "--plan", workspace=starter).out
     assert "here: more memory is wanted than is free" in larger
-    assert re.search(r"one H200: about .*, at most 0\.\d GB of 141 on each GPU", larger)
+    assert re.search(r"one H200: about .*, 0\.\d GB of 141 on each GPU", larger)
     assert not (starter / "models").exists()
 
 

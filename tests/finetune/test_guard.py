@@ -27,6 +27,7 @@ PLANTED = {
     "in an answer": (Row(id="r", part="p", prompt=turn("user", "What?"), completion=turn("assistant", "Diesel generators fail.")), "names Diesel generators"),
     "by a stem after words": (chat("Question: which tank, is full? A. one B. two"), "asks what the evaluation asks: Which tank is full?"),
     "by a stem in two lines": (chat("Look around.\nWhich tank\nis full? A. one"), "asks what the evaluation asks: Which tank is full?"),
+    "by a stem in Chinese": (chat("请看\uff1a哪个传感器与磨损有关\uff1f"), "asks what the evaluation asks: 哪个传感器与磨损有关"),
     "by a stem that is no sentence": (chat("Name\nthe fullest tank\nA. one"), "asks what the evaluation asks: The fullest tank"),
     "by a stem": (chat("Choose.\n\nWhich tank is full?\nA. one"), "asks what the evaluation asks: Which tank is full?"),
 }  # fmt: skip
@@ -41,7 +42,7 @@ def test_a_planted_row_is_found_and_named(
         derivation.graph,
         derivation.split,
         "transfer",
-        [STEM, "Which tank is  full?", "The fullest tank"],
+        [STEM, "Which tank is  full?", "The fullest tank", "哪个传感器与磨损有关\uff1f"],
     )
     row, said = PLANTED[planted]
     with pytest.raises(ContentError) as error:
@@ -54,10 +55,19 @@ def test_a_planted_row_is_found_and_named(
 
 def test_what_only_resembles_a_question_passes(starter: Path, open_workspace: Open) -> None:
     derivation = open_workspace(starter)
-    guard = Guard(derivation.graph, derivation.split, "transfer", [STEM, "The fullest tank"])
-    rows = [chat("Name the fullest tank of all."), chat(STEM.replace("compressor", "pump"))]
+    guard = Guard(
+        derivation.graph,
+        derivation.split,
+        "transfer",
+        [STEM, "The fullest tank", "Which came first?", "What is 12 \u00d7 6?"],
+    )
+    rows = [
+        chat("Name the fullest tank of all."),
+        chat(STEM.replace("compressor", "pump")),
+        chat("The gas turbine, which came first, was changed. What is 12 + 6? And what is 12.6?"),
+    ]
     assert list(guard.passed(rows)) == rows
-    assert guard.families == {"pumps"}  # of what is only named
+    assert guard.families == {"pumps", "gas-turbines"}  # of what is only named
 
 
 def test_the_protocol_alia_lets_no_cell_of_a_matrix_through(

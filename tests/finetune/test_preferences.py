@@ -11,7 +11,7 @@ import pytest
 
 from kgkit.errors import ContentError, UsageError
 from kgkit.finetune.cells import statement_rows
-from kgkit.finetune.counted import token_counter
+from kgkit.finetune.counted import TokenCounter
 from kgkit.finetune.engine import train
 from kgkit.finetune.mixture import mix
 from kgkit.finetune.preferences import NO_CONTRARY, preference_rows
@@ -83,7 +83,7 @@ def test_a_recipe_keeps_choices_apart_from_answers() -> None:
 @pytest.mark.local
 def test_both_answers_count_as_tokens_and_choices_do_not_mix_with_answers(model: Path) -> None:
     recipe = read_recipe(find("small-sft"), {"chat_template": None, "context": 64})
-    count = token_counter(recipe, recipe.stages[0], model)
+    count = TokenCounter(recipe, recipe.stages[0], model)
     better, worse = turn("assistant", "yes"), turn("assistant", "no no no")
     chat = Row(id="c", part="p", prompt=turn("user", "pump"), completion=better)
     other = replace(chat, completion=worse)

@@ -238,7 +238,8 @@ def test_files_are_read_in_every_shape_that_trainers_read(
     row: dict[str, object], starter: Path, open_workspace: Open, tmp_path: Path
 ) -> None:
     path = tmp_path / "mine.jsonl"
-    path.write_text(json.dumps({**row, "asset": "pump"}) + "\n", encoding="utf-8")
+    others = {"sensor": ["vibration", "pressure"], "failure_mode": 3}  # columns of one's own
+    path.write_text(json.dumps({**row, "asset": "pump", **others}) + "\n", encoding="utf-8")
     part = FilesPart(source="files", path=path, config=None, share=None)
     (found,) = rows_of(part, source(starter, open_workspace, tmp_path))
     assert found.words.split() == (
@@ -296,6 +297,7 @@ def test_a_saved_dataset_is_read(starter: Path, open_workspace: Open, tmp_path: 
     [
         ({"role": "assistant", "content": "ok", "reasoning_content": "The compressor surges."}, "row 1: a message has reasoning_content, which is neither searched nor trained on"),
         ({"role": "assistant", "content": None}, "row 1: every message must have role and content"),
+        ({"content": "ok"}, "row 1: every message must have role and content"),
     ],
 )  # fmt: skip
 def test_of_messages_role_and_content_alone_are_learned(

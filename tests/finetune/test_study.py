@@ -126,13 +126,13 @@ def test_a_study_becomes_one_table_and_is_read_back_without_a_step(
     assert resumed.err.startswith("5 runs, 1 of them to train: ")
     assert resumed.json["scores"] == found["scores"]
     other = kgkit(*line, "--set", "lora.rank=2", workspace=starter, code=2).err
-    assert "holds a run of another recipe; name this study with --name" in other
+    assert "holds a run of another recipe; name this one with --name" in other
 
-    card = folder / "once-seed0" / "kgkit-run.yaml"
-    said = yaml.safe_load(card.read_text(encoding="utf-8"))
-    card.write_text(yaml.safe_dump({**said, "workspace": "before"}), encoding="utf-8")
+    data = folder / "once-seed0" / "stages" / "1-answers" / "data.json"
+    said = json.loads(data.read_text(encoding="utf-8"))
+    data.write_text(json.dumps({**said, "sha256": "other"}), encoding="utf-8")
     refused = kgkit(*line, workspace=starter, code=2).err
-    assert "holds a run of the workspace as it was before its tables or passages changed" in refused
+    assert "the workspace has changed since this run began" in refused
 
 
 def test_a_benchmark_that_is_asked_in_two_ways_stands_twice(
