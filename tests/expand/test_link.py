@@ -5,20 +5,9 @@ from dataclasses import replace
 import pytest
 
 from kgkit.expand.link import LinkRelevance
-from kgkit.expand.scope import Options, Scope, names_pattern
 from kgkit.records import Ask, Message, Reply, Sampling, Subject
 from kgkit.stages import BadReply
-
-SCOPE = Scope(
-    asset="pump",
-    name="pump",
-    category="rotating equipment",
-    part=None,
-    options=Options(),
-    own_pattern=names_pattern(["Pumps"]),
-    asset_pattern=names_pattern(["Pumps"]),
-    held_out_pattern=names_pattern(["Compressors"]),
-)
+from tests.scopes import SCOPE
 
 
 class _Profile:
