@@ -51,3 +51,18 @@ def test_packed_training_reads_long_texts_to_their_end(model: Path, tmp_path: Pa
     counted = sum(count(Row(id="t", part="p", text=text)).tokens for text in texts)
     trained = train(made, rows=4, on_step=lambda _: None)
     assert trained.tokens == counted == 151 + 41 + 3
+
+
+def test_a_chat_whose_question_fills_the_context_counts_nothing_and_is_not_trained_on(
+    model: Path, tmp_path: Path
+) -> None:
+    made = job(tmp_path, model, rows=4)
+    whole = train(made, rows=4, on_step=lambda _: None).tokens
+    asked, answered = turn("user", " ".join(["pump"] * CONTEXT)), turn("assistant", "yes")
+    count = TokenCounter(made.recipe, made.stage, model)
+    found = count(Row(id="c", part="p", prompt=asked, completion=answered))
+    assert (found.tokens, found.cut) == (0, True)
+    more = job(tmp_path / "more", model, rows=4)
+    with (more.data / "train.jsonl").open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps({"prompt": asked, "completion": answered}) + "\n")
+    assert train(more, rows=5, on_step=lambda _: None).tokens == whole
