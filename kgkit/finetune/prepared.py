@@ -132,12 +132,15 @@ def prepare(
 def _forget_untrained(folder: Path) -> None:
     """Drop the data of a run of which no step is kept: it was refused, or stopped, before it could leave one."""
     stages = folder / _STAGES
-    kept = any(
-        (stage / TRAINED).exists() or last_checkpoint(stage / WEIGHTS) for stage in stages.glob("*")
-    )
-    if stages.is_dir() and not kept and not (folder / CARD).exists():
+    if stages.is_dir() and not is_begun(folder) and not (folder / CARD).exists():
         (folder / RECIPE).unlink(missing_ok=True)
         shutil.rmtree(stages)
+
+
+def is_begun(folder: Path) -> bool:
+    """Whether a step of the run's training is kept."""
+    stages = (folder / _STAGES).glob("*")
+    return any((one / TRAINED).exists() or last_checkpoint(one / WEIGHTS) for one in stages)
 
 
 def require_same(folder: Path, recipe: BaseModel, *, resume: bool) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from kgkit.errors import KgkitError
+from kgkit.errors import KgkitError, UsageError
 from kgkit.evaluation.answering import planned_asks
 from kgkit.evaluation.evaluate import Bench, Options, evaluate
 from kgkit.evaluation.intervals import Comparison, compare
@@ -25,12 +25,15 @@ from kgkit.finetune.engine import Step, train
 from kgkit.finetune.gradient_report import draw, summary
 from kgkit.finetune.job import Job
 from kgkit.finetune.measuring import measures
-from kgkit.finetune.prepared import Prepared, sequences
+from kgkit.finetune.prepared import Prepared, is_begun, sequences
 from kgkit.finetune.recipe import Recipe
 from kgkit.finetune.worker import TRAINED, keep_trained, read_trained, train_in_processes
 from kgkit.teacher.asking import Event
 from kgkit.teacher.budget import Budget
+from kgkit.workspace import write_atomically
 
+LAUNCHED = "accelerate.yaml"
+"""The configuration of accelerate that a run was begun with."""
 _COPIED = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
 _SEED = 0
 
@@ -68,10 +71,12 @@ def finetune(
     """Measure, train every stage that is not trained yet, measure again, and write the card.
 
     `launch`: a configuration of accelerate, to train in several processes.
-    Raises KgkitError where training cannot go on; what was saved stays, and the same call goes on from it.
+    Raises KgkitError where training cannot go on; what was saved stays, and the same call goes on from it. Raises UsageError where it was begun with another `launch`.
     """
     recipe, folder = prepared.recipe, prepared.folder
     begun, finished = time.time(), cards.is_finished(folder, recipe)
+    if not finished:
+        _keep_launch(folder, launch)
     before = measure(f"local:{prepared.model}", recipe, bench, watcher)
     if finished:
         card = cards.read(folder)
@@ -90,6 +95,22 @@ def finetune(
     if not finished:
         card["seconds"] = round(time.time() - begun, 1)
     return Finished(folder=folder, card=cards.write(folder, card, recipe), said=card)
+
+
+def _keep_launch(folder: Path, launch: Path | None) -> None:
+    """Keep how training begins: with other processes a step would be of other rows, and their number another."""
+    record = folder / LAUNCHED
+    if not is_begun(folder):
+        record.unlink(missing_ok=True)
+        if launch:
+            write_atomically(record, launch.read_bytes())
+        return
+    said = record.read_bytes() if record.exists() else None
+    if said != (launch.read_bytes() if launch else None):
+        how = f"with --launch and what {record} says" if said else "without --launch"
+        raise UsageError(
+            f"{folder} was begun {how}: go on with it so, or train it anew with --name"
+        )
 
 
 def _draw_gradients(prepared: Prepared) -> None:

@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
+from kgkit.evaluation.models import CARD
 from kgkit.evaluation.pose import pose
 from kgkit.finetune.recipe_files import find, read_recipe
+from kgkit.finetune.run import LAUNCHED
+from kgkit.finetune.worker import launcher
 from kgkit.questions.files import write_jsonl
 from tests.conftest import Open
 from tests.finetune.jobs import SMALL, recipe_file
@@ -69,9 +72,12 @@ def test_a_recipe_becomes_a_model_that_says_what_it_learned(
     assert f"has learned from {family}" in refused
 
     assert "this very run, finished: add --resume" in kgkit(*line, workspace=starter, code=2).err
+    measured = {"evaluation": [{**card["evaluation"][0], "after": 0.5}], "verdict": ["it is"]}
+    (folder / "kgkit-run.yaml").write_text(yaml.safe_dump({**card, **measured}), encoding="utf-8")
     again = kgkit(*line, "--resume", "--json", workspace=starter).json
     assert again["losses"] == said["losses"]
-    assert (folder / "kgkit-run.yaml").read_text(encoding="utf-8") == written  # it is finished
+    resumed = yaml.safe_load((folder / "kgkit-run.yaml").read_text(encoding="utf-8"))
+    assert resumed == card  # trained no more, measured again
     other = kgkit(*line, "--set", "seed=3", workspace=starter, code=2).err
     assert "holds a run of another recipe; name this one with --name" in other
 
@@ -267,6 +273,24 @@ def test_a_run_that_trained_nothing_is_not_in_the_way(
     assert (starter / "models" / "small-sft" / "recipe.yaml").exists()
     line = ("finetune", recipe, "--set", "seed=3", "--model", model, "--json")
     assert kgkit(*line, workspace=starter).json["tokens"] > 0
+
+
+def test_a_run_goes_on_in_as_many_processes_as_it_began_with(
+    model: Path, starter: Path, tmp_path: Path
+) -> None:
+    recipe = recipe_file(tmp_path / "mine.yaml", **QUICK)
+    line = ("finetune", recipe, "--model", model, "--set", "evaluate=[]")
+    kgkit(*line, workspace=starter)
+    folder = starter / "models" / "small-sft"
+    (folder / CARD).unlink()  # as if it had been stopped after its last step
+    elsewhere = (*line, "--resume", "--launch", "cpu-2")
+    said = kgkit(*elsewhere, workspace=starter, code=2).err
+    assert "was begun without --launch: go on with it so, or train it anew with --name" in said
+    shutil.copy(launcher("cpu-2"), folder / LAUNCHED)
+    said = kgkit(*line, "--resume", workspace=starter, code=2).err
+    assert f"was begun with --launch and what {folder / LAUNCHED} says" in said
+    kgkit(*elsewhere, workspace=starter)
+    assert (folder / CARD).exists()
 
 
 def test_a_run_begins_with_a_whole_model(model: Path, starter: Path, tmp_path: Path) -> None:
