@@ -66,9 +66,10 @@ def measure(family: str, recipe: str, folder: Path) -> dict[str, Any]:
     here = ("--workspace", str(work))
     if not (work / "kgkit.toml").exists():
         kgkit(*here, "load", "--starter", "--split", f"but-{family}", content=content)
-    resume = ("--resume",) if (work / "models" / recipe / "recipe.yaml").exists() else ()
+    model = work / "models" / recipe
+    resume = ("--resume",) if (model / "recipe.yaml").exists() else ()
     kgkit(*here, "finetune", recipe, *resume, content=content, quiet=False)
-    line, metric = asked(recipe, work / "models" / recipe)
+    line, metric = asked(recipe, model)
     found = json.loads(kgkit(*here, "--json", "evaluate", *line, content=content))
     scores: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
     for one in found["scores"]:
@@ -82,7 +83,13 @@ def asked(recipe: str, model: Path) -> tuple[tuple[str, ...], str]:
     """What `kgkit evaluate` is given to measure a model, and the metric that counts."""
     if kind_of(find(recipe)) == "embedder":
         return ("retrieval", "--model", f"embedder:{model}"), "MAP@100"
-    return (BENCHMARK, "--by", "statements", "--plain", "--compare"), "exact match"
+    return (BENCHMARK, "--by", by(recipe), "--plain", "--compare"), "exact match"
+
+
+def by(recipe: str) -> str:
+    """How the recipe's model is asked."""
+    said = yaml.safe_load(find(recipe).read_text(encoding="utf-8"))
+    return next(str(one["by"]) for one in said["evaluate"] if one["benchmark"] == BENCHMARK)
 
 
 def part(score: dict[str, Any]) -> str:
@@ -143,7 +150,9 @@ def gained(values: list[tuple[float, str]]) -> dict[str, float | None]:
 
 def answerer(recipe: str, scores: dict[str, Any]) -> str:
     """What the trained model is called among those that answered."""
-    return next(who for who in scores if who in (recipe, f"local:{recipe} (statements)"))
+    embedder = kind_of(find(recipe)) == "embedder"
+    wanted = recipe if embedder else f"local:{recipe} ({by(recipe)})"
+    return next(who for who in scores if who == wanted)
 
 
 def main() -> None:

@@ -64,9 +64,9 @@ def evaluate(
         typer.Option(help="Score the options, or read what is written."),
     ] = "logprob",
     by: Annotated[
-        Literal["letters", "options", "statements"],
+        Literal["letters", "options", "statements", "unnamed-statements"],
         typer.Option(
-            help="What is scored: the letters, the options' texts per character, or each option as a statement, true or false."
+            help="What is scored: the letters, the options' texts per character, or each option as a statement, true or false, about the asset or about any machine."
         ),
     ] = "letters",
     shots: Annotated[

@@ -2,8 +2,9 @@
 
 By log probabilities nothing is generated. `letters`: the likeliest letter after "Answer:". `options`: no letters are shown, and
 the option whose whole text is likeliest, divided by its characters. `statements`: each option is put as a statement of its
-own, and the one that is believed most is chosen, the one believed least to eliminate. Of several right options each is asked
-about by itself, and is chosen where Yes (of a statement: what is looked for) is likelier than No. A tie goes to the first.
+own, and the one that is believed most is chosen, the one believed least to eliminate; `unnamed-statements` say it of any machine
+instead of the asset. Of several right options each is asked about by itself, and is chosen where Yes (of a statement: what is
+looked for) is likelier than No. A tie goes to the first.
 """
 
 import json
@@ -17,7 +18,9 @@ from kgkit.questions.wording import Wording
 from kgkit.records import Ask, Failure, Message, Question, Reply, Sampling, Subject
 
 Mode = Literal["logprob", "generate"]
-By = Literal["letters", "options", "statements"]
+By = Literal["letters", "options", "statements", "unnamed-statements"]
+STATED: frozenset[By] = frozenset({"statements", "unnamed-statements"})
+"""Those that put every option as a statement."""
 MAX_TOKENS = 512
 """A written answer may think aloud so long."""
 _STAGE = "evaluate"
@@ -98,14 +101,16 @@ def outcome_of(question: Question, replies: Sequence[Reply | Failure], way: Way)
 
 
 def statements(question: Question, way: Way) -> tuple[str, ...]:
-    """Every option as a statement that it holds, in the same of the wordings as the stem; a statement as it stands. None if asked another way."""
-    if way.by != "statements" or way.mode != "logprob":
+    """Every option as a statement that it holds, in the same of the wordings as the stem; a question that is a statement as it stands. None if asked another way."""
+    if way.by not in STATED or way.mode != "logprob":
         return ()
     if question.type == "true-false":
         return (question.stem,)
     said = {"asset": question.asset_name, "subject": question.subject}
     asked = way.wording.render(question.direction, question.polarity, question.type, said)
     number = asked.index(question.stem) if question.stem in asked else 0
+    if way.by == "unnamed-statements":
+        said["asset"] = way.wording.unnamed
     return tuple(
         way.wording.render(question.direction, "select", "true-false", {**said, "option": option})[number]
         for option in question.options

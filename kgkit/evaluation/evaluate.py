@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kgkit.errors import UsageError
 from kgkit.evaluation.answering import answer_all
-from kgkit.evaluation.asks import By, Mode, Way
+from kgkit.evaluation.asks import STATED, By, Mode, Way
 from kgkit.evaluation.embedder_answers import open_answering
 from kgkit.evaluation.models import Model, open_model
 from kgkit.evaluation.pose import Posed, examples
@@ -134,9 +134,9 @@ def _contaminated(model: Model, posed: Posed) -> Sequence[str]:
 
 def _refuse_other_ways(model: Model, posed: Posed, options: Options) -> None:
     teacher = model.teacher
-    if options.by == "statements" and not all(one.direction for one in posed.questions):
+    if options.by in STATED and not all(one.direction for one in posed.questions):
         raise UsageError(
-            f"--by statements puts what tables say, and {posed.name} has questions of a file; score them --by options"
+            f"--by {options.by} puts what tables say, and {posed.name} has questions of a file; score them --by options"
         )
     if teacher is not None and options.mode == "logprob" and not teacher.scores:
         raise UsageError(

@@ -19,9 +19,6 @@ from kgkit.questions.wording import Wording, read_wording
 from kgkit.records import Polarity, digest
 from kgkit.splits import Split
 
-_UNNAMED = "machine"
-"""What an asset is called where it is not named."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Asset:
@@ -93,7 +90,7 @@ def statement_rows(
             key = f"{seed}/{asset.id}/{direction}/{subject.name}/{option}"
             rng = random.Random(key)  # noqa: S311 - a draw, no secret
             for number in range(part.wordings):
-                named = _UNNAMED if rng.random() < part.unnamed else asset.name
+                named = wording.unnamed if rng.random() < part.unnamed else asset.name
                 said = {"asset": named, "subject": subject.name, "option": option}
                 stems = wording.render(direction, "select", "true-false", said)
                 yield Row(
@@ -150,7 +147,7 @@ def _put(
     direction, polarity = asked_of
     asset, subject = names
     for number in range(part.wordings):
-        named = _UNNAMED if rng.random() < part.unnamed else asset
+        named = wording.unnamed if rng.random() < part.unnamed else asset
         stems = wording.render(direction, polarity, "single", {"asset": named, "subject": subject})
         listed = ", ".join(rng.sample(options, len(options)))
         yield f"{stems[number % len(stems)]}\n", f"{wording.answer} {listed}"

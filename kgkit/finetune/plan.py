@@ -14,6 +14,8 @@ from kgkit.finetune.prepared import Prepared, sequences
 STEPS = 3
 _USED = 0.4
 """Share of a GPU's dense bfloat16 operations that training is taken to reach."""
+_LEAST_STEP = 0.1
+"""Seconds that a step is taken to last at least on a GPU, which starts thousands of kernels however small the model is."""
 OTHERS: Mapping[str, tuple[int, float, float]] = {
     "one H200": (1, 989e12, 141e9),
     "2 x A100": (2, 312e12, 80e9),
@@ -67,11 +69,12 @@ def plan(prepared: Prepared) -> RunPlan:
     here = trains_here(prepared.recipe, size)
     stages = [_stage(prepared, number, here=here) for number in range(len(prepared.jobs))]
     operations = size.operations_per_token * sum(stage.tokens for stage in stages)
+    least = _LEAST_STEP * sum(stage.steps for stage in stages)
     return RunPlan(
         stages=stages,
         size=size,
         estimated_hours={
-            name: operations / (_USED * gpus * speed) / 3600
+            name: max(operations / (_USED * speed), least) / gpus / 3600
             for name, (gpus, speed, _) in OTHERS.items()
         },
         estimated_memory=size.on_gpu

@@ -72,7 +72,7 @@ class ListsPart(_BenchmarkPart):
 
 
 class StatementsPart(_BenchmarkPart):
-    """Each cell of the training assets' matrices as a statement that is true or false, put as `kgkit evaluate --by statements` puts it."""
+    """Each cell of the training assets' matrices as a statement that is true or false, put as `kgkit evaluate --by statements` puts it (`unnamed-statements`: the unnamed ones)."""
 
     source: Literal["statements"]
     wordings: int = Field(ge=1)

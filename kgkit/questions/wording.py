@@ -15,7 +15,7 @@ from kgkit.records import Polarity, QuestionType
 
 
 class Wording(BaseModel):
-    """The words of one language: stems with their paraphrases, letters, true and false, and how to answer."""
+    """The words of one language: stems with their paraphrases, letters, true and false, how to answer, and what an asset is called where it is not named."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -29,6 +29,7 @@ class Wording(BaseModel):
     instruction: dict[QuestionType, str]
     one_option: str = Field(alias="one-option")
     answer: str
+    unnamed: str
     stems: dict[str, dict[Polarity, dict[QuestionType, list[str]]]] = Field(min_length=1)
 
     def about_option(self, letter: str) -> str:

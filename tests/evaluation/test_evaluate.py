@@ -353,6 +353,17 @@ def test_an_option_is_chosen_by_how_far_its_statement_is_believed(
     assert first.messages[0].content.startswith("Equipment: pump. Failure mode: unbalance.")
 
 
+def test_an_unnamed_statement_says_it_of_any_machine() -> None:
+    named, unnamed = (
+        asks_of(question(subject="pump noise"), way(by=by), identity=lambda _: "m")
+        for by in ("statements", "unnamed-statements")
+    )
+    put = [[ask.messages[0].content for ask in asks] for asks in (named, unnamed)]
+    assert all(one.startswith("On the pump, ") for one in put[0])
+    assert put[1] == [one.replace("On the pump", "On the machine") for one in put[0]]
+    assert len({ask.id for ask in (*named, *unnamed)}) == 6
+
+
 def test_a_statement_is_put_as_it_stands_and_a_solved_one_with_its_verdict() -> None:
     said = 'On the pump, "vibration" is not relevant to "unbalance".'
     one = question(

@@ -186,6 +186,8 @@ def test_a_plan_counts_and_measures_and_leaves_nothing(
     assert stage["hours_here"] > 0
     assert found["trained_parameters"] < found["parameters"]
     assert set(found["estimated_hours"]) == {"one H200", "2 x A100"}
+    each = found["estimated_hours"]["one H200"] * 3600 / stage["steps"]
+    assert each > 0.05, "a GPU's step takes time, however small the model is"
     assert found["estimated_gpu_memory_gb"] > 0
     assert not (starter / "models").exists()
 

@@ -108,6 +108,10 @@ def test_statements_leave_the_assets_name_out_as_often_as_said(
         statement_rows(part, derivation.graph, derivation.split, seed=0, left_out=Counter())
     )
     unnamed = [row for row in rows if "the machine" in asked(row) or ": machine" in asked(row)]
+    put = training_questions(questions(rows=300), derivation.graph, derivation.split)
+    way = Way(mode="logprob", by="unnamed-statements", examples=(), wording=read_wording("en"))
+    asks = [ask for one in put for ask in asks_of(one, way, identity=lambda _: "m")]
+    assert len({ask.messages[0].content for ask in asks} & {asked(row) for row in unnamed}) > 100
     assert 0.25 < len(unnamed) / len(rows) < 0.35
     assert {derivation.split.side(row.asset) for row in rows} == {"train"}
     assert rows == list(
