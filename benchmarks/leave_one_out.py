@@ -4,7 +4,7 @@
 
 For each family: the starter tables under a split that holds out this family alone, the recipe trained on all others, and its questions answered
 (of an embedder: the queries of the retrieval tasks; those without an asset are the same for every family) before and after, beside the baselines that need no model. FOLDER keeps the workspaces; the results of a family are written when it is
-done and are not made again. Hours. Writes results/leave_one_out-RECIPE.json, with all families' questions taken together, and how much better the trained model is there than whatever else answered (intervals draw whole
+done and are not made again, nor is what was trained. Hours. Writes results/leave_one_out-RECIPE.json, with all families' questions taken together, and how much better the trained model is there than whatever else answered (intervals draw whole
 families, from six on).
 """
 
@@ -21,7 +21,7 @@ from typing import Any
 import yaml
 
 from kgkit.evaluation.intervals import ENOUGH, clustered
-from kgkit.finetune.recipe_files import find, kind_of
+from kgkit.finetune.recipe_files import find, kind_of, read_recipe
 
 HERE = Path(__file__).resolve().parent
 BENCHMARK = "fmsr"
@@ -67,8 +67,9 @@ def measure(family: str, recipe: str, folder: Path) -> dict[str, Any]:
     if not (work / "kgkit.toml").exists():
         kgkit(*here, "load", "--starter", "--split", f"but-{family}", content=content)
     model = work / "models" / recipe
-    resume = ("--resume",) if (model / "recipe.yaml").exists() else ()
-    kgkit(*here, "finetune", recipe, *resume, content=content, quiet=False)
+    if not (model / "kgkit-run.yaml").exists():
+        resume = ("--resume",) if (model / "recipe.yaml").exists() else ()
+        kgkit(*here, "finetune", recipe, *resume, content=content, quiet=False)
     line, metric = asked(recipe, model)
     found = json.loads(kgkit(*here, "--json", "evaluate", *line, content=content))
     scores: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
@@ -83,13 +84,14 @@ def asked(recipe: str, model: Path) -> tuple[tuple[str, ...], str]:
     """What `kgkit evaluate` is given to measure a model, and the metric that counts."""
     if kind_of(find(recipe)) == "embedder":
         return ("retrieval", "--model", f"embedder:{model}"), "MAP@100"
-    return (BENCHMARK, "--by", by(recipe), "--plain", "--compare"), "exact match"
+    said = read_recipe(find(recipe))
+    models = ("--model", f"local:{said.model}", "--model", f"local:{model}")
+    return (BENCHMARK, *models, "--by", by(recipe), "--plain", "--compare"), "exact match"
 
 
 def by(recipe: str) -> str:
     """How the recipe's model is asked."""
-    said = yaml.safe_load(find(recipe).read_text(encoding="utf-8"))
-    return next(str(one["by"]) for one in said["evaluate"] if one["benchmark"] == BENCHMARK)
+    return next(one.by for one in read_recipe(find(recipe)).evaluate if one.benchmark == BENCHMARK)
 
 
 def part(score: dict[str, Any]) -> str:
