@@ -20,7 +20,7 @@ QUESTIONS = (
 
 
 @pytest.fixture(scope="module")
-def teacher():
+def teacher(float32):
     teacher = LocalTeacher(smollm2(), cache_dir=read_settings().cache_dir)
     yield teacher
     asyncio.run(teacher.close())

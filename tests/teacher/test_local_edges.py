@@ -49,7 +49,7 @@ def run(tmp_path):
     return run
 
 
-def test_left_padding_changes_nothing(base, run):
+def test_left_padding_changes_nothing(base, run, float32):
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

@@ -69,7 +69,7 @@ def test_texts_read_together_score_as_each_does_alone(model) -> None:
             assert mine == pytest.approx(whole, abs=2e-3)
 
 
-def test_the_local_teacher_scores_letters_and_whole_texts(model) -> None:
+def test_the_local_teacher_scores_letters_and_whole_texts(model, float32) -> None:
     teacher = LocalTeacher(smollm2(), cache_dir=read_settings().cache_dir)
     asks = [
         scored("What is 2 + 2?\nA. 3\nB. 4\nC. 5\n", LETTERS),
