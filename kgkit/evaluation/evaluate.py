@@ -35,7 +35,15 @@ class Options:
     allow_contaminated: bool = False
 
     def way(self, posed: Posed, solved: tuple[Question, ...] = ()) -> Way:
-        """How the questions are put, after these solved examples."""
+        """How the questions are put, after these solved examples. Raises UsageError where `by` is not for them or for the mode."""
+        if self.by != "letters" and self.mode == "generate":
+            raise UsageError(
+                f"--by {self.by} says what is scored, and --mode generate reads what is written; leave one of them out"
+            )
+        if self.by in STATED and not all(one.direction for one in posed.questions):
+            raise UsageError(
+                f"--by {self.by} puts what tables say, and {posed.name} has questions of a file; score them --by options"
+            )
         wording = read_wording(posed.questions[0].language)
         return Way(mode=self.mode, by=self.by, examples=solved, wording=wording)
 
@@ -72,7 +80,7 @@ def evaluate(
             f"{model.name} has learned from {', '.join(contaminated)}, which {posed.name} asks about: its score would say nothing. "
             "Hold these families out in training, or add --allow-contaminated to have it marked"
         )
-    _refuse_other_ways(model, posed, options)
+    _require_scores(model, options)
     way = way_for(model, posed, bench, options)
     answered = answer_all(
         model,
@@ -132,12 +140,8 @@ def _contaminated(model: Model, posed: Posed) -> Sequence[str]:
     return sorted(learned & posed.families)
 
 
-def _refuse_other_ways(model: Model, posed: Posed, options: Options) -> None:
+def _require_scores(model: Model, options: Options) -> None:
     teacher = model.teacher
-    if options.by in STATED and not all(one.direction for one in posed.questions):
-        raise UsageError(
-            f"--by {options.by} puts what tables say, and {posed.name} has questions of a file; score them --by options"
-        )
     if teacher is not None and options.mode == "logprob" and not teacher.scores:
         raise UsageError(
             f"{model.name} gives no log probabilities of a prompt (vLLM does); add --mode generate"

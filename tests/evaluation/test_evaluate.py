@@ -289,6 +289,20 @@ def test_a_server_without_log_probabilities_is_told_to_write(starter: Path) -> N
     assert "add --mode generate" in said
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (("general", "--by", "unnamed-statements"), "score them --by options"),
+        (("fmsr", "--by", "statements", "--mode", "generate"), "leave one of them out"),
+    ],
+)
+def test_a_way_that_is_none_for_the_questions_is_refused(
+    starter: Path, line: tuple[str, ...], told: str
+) -> None:
+    said = kgkit("evaluate", *line, "--model", "first", workspace=starter, code=2).err
+    assert told in said
+
+
 def test_a_file_of_questions_is_a_benchmark(starter: Path, tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl"
     write_jsonl([question(), question(id="q2", correct=(False, True, False))], path)
