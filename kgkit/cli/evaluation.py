@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -292,6 +292,8 @@ class _Run:
     def retained(
         self, models: Sequence[str], posed: "Posed", results: "list[Result]", *, limit: int | None
     ) -> "Retained":
+        """The verdict. The general questions are no cells that could be stated: they are scored by letters, whatever `--by` says."""
+        from kgkit.evaluation.evaluate import Options
         from kgkit.evaluation.pose import pose
         from kgkit.evaluation.retain import read_retention, retained
 
@@ -299,7 +301,8 @@ class _Run:
         rest = pose(
             retention.questions, graph=self.bench.graph, split=self.bench.split, limit=limit
         )
-        rest_results = self.results(models, rest)
+        by_letters = replace(self, asked=replace(self.asked, by=Options().by))
+        rest_results = by_letters.results(models, rest)
         self.table(rest, rest_results, compare=False)
         return retained(posed, results, rest, rest_results, margin=retention.margin)
 

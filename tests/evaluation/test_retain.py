@@ -125,6 +125,20 @@ def test_the_exit_code_is_the_verdict(plant: Path) -> None:
     assert (plant / "w" / "evaluations" / "general" / "table.md").is_file()
 
 
+def test_general_questions_are_put_by_letters_where_the_others_are_statements(plant: Path) -> None:
+    found = kgkit(
+        "evaluate",
+        "fmsr",
+        *("--holdout", "fans-and-blowers", "--by", "statements", "--plain", "--retain", "--json"),
+        *("--model", "first", "--model", "majority"),
+        workspace=plant / "w",
+        code=5,
+    ).json
+    assert found["retain"]["on"] == "general"
+    kept = next((plant / "w" / "evaluations" / "general").glob("first*.json"))
+    assert json.loads(kept.read_text("utf-8"))["by"] == "letters"
+
+
 def test_two_models_are_asked_for_before_anything_runs(plant: Path) -> None:
     said = kgkit(
         "evaluate", "fmsr", "--model", "first", "--retain", workspace=plant / "w", code=2
