@@ -131,7 +131,7 @@ def examples(
     benchmark = read_benchmark(name)
     train = benchmark.model_copy(update={"sides": ["train"]})
     found: dict[str, list[Question]] = {}
-    for question in make(train, graph, split).questions:
+    for question in make(train, graph, split, role="source").questions:
         if question.family not in avoiding:
             found.setdefault(question.type, []).append(question)
     return tuple(question for some in found.values() for question in some[:count])

@@ -25,7 +25,7 @@ def training_questions(part: QuestionsPart, graph: GraphStore, split: Split) -> 
     mine = benchmark.model_copy(
         update={"sides": ["train"], "counts": dict.fromkeys(benchmark.counts, part.rows)}
     )
-    found = make(mine, graph, split).questions
+    found = make(mine, graph, split, role="source").questions
     if not found:
         raise UsageError(
             f"benchmark {part.benchmark} gives no question about training assets: `kgkit load` loads tables"

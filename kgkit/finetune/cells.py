@@ -107,13 +107,13 @@ def statement_rows(
 def subjects(
     name: str, graph: GraphStore, split: Split
 ) -> Iterator[tuple[Direction, _Asset, _Subject]]:
-    """Every row and column of the training assets' matrices, as the directions of the benchmark `name` ask about them."""
+    """Every row and column of the training assets' matrices, as the directions of the benchmark `name` ask about them; none of a table for evaluation."""
     assets = asset_facts(graph, split)
     held_out = Assets(reading.assets(graph, role=None), split).held_out_pattern
     for direction in read_benchmark(name).directions:
         known = [
             fact
-            for fact in facts(graph, RELATION_OF[direction])
+            for fact in facts(graph, RELATION_OF[direction], role="source")
             if fact.asset in assets
             and split.side(assets[fact.asset].name) == "train"
             and not held_out.search(fact.left_name if direction in SUBJECT_IS_RIGHT else fact.right_name)

@@ -27,63 +27,64 @@ class Fact:
     sources: tuple[str, ...]
 
 
-def facts(graph: GraphStore, relation: Relation) -> list[Fact]:
-    """All facts of the relation, by asset, left and right."""
-    found = _READERS[relation](graph)
+def facts(graph: GraphStore, relation: Relation, *, role: str | None = None) -> list[Fact]:
+    """All facts of the relation, by asset, left and right; `role`: what tables of this role say alone, as `source` for what may be trained on."""
+    found = _READERS[relation](graph, role)
     return sorted(found, key=lambda fact: (fact.asset, fact.left, fact.right))
 
 
-def _relevance(graph: GraphStore) -> Iterator[Fact]:
+def _relevance(graph: GraphStore, role: str | None) -> Iterator[Fact]:
     for row in _rows(
         graph,
         "MATCH (s:Sensor)-[r:RELEVANT_TO]->(f:FailureMode) WHERE r.origin <> 'teacher'"
         " RETURN f.id AS left, f.name AS left_name, s.id AS right, s.name AS right_name, r.asset AS asset,"
-        " r.label AS label, r.sources AS sources",
+        " r.label AS label, r.role AS role, r.sources AS sources",
     ):
-        yield _fact(row, holds=row["label"] == "Yes")
+        if role in (None, row["role"]):
+            yield _fact(row, holds=row["label"] == "Yes")
 
 
-def _failure_modes(graph: GraphStore) -> Iterator[Fact]:
+def _failure_modes(graph: GraphStore, role: str | None) -> Iterator[Fact]:
     found = _rows(
         graph,
         "MATCH (a:Asset)-[r:EXPERIENCES]->(f:FailureMode)"
         " RETURN a.id AS left, a.name AS left_name, f.id AS right, f.name AS right_name, a.id AS asset,"
-        " r.origin AS origin, r.sources AS sources",
+        " r.origin AS origin, r.role AS role, r.sources AS sources",
     )
-    yield from _listed(found)
+    yield from _listed(found, role)
 
 
-def _subunits(graph: GraphStore) -> Iterator[Fact]:
+def _subunits(graph: GraphStore, role: str | None) -> Iterator[Fact]:
     found = _rows(
         graph,
         "MATCH (a:Asset)-[r:HAS_SUBUNIT]->(u:Subunit)"
         " RETURN a.id AS left, a.name AS left_name, u.name AS right, u.name AS right_name, a.id AS asset,"
-        " r.origin AS origin, r.sources AS sources",
+        " r.origin AS origin, r.role AS role, r.sources AS sources",
     )
-    yield from _listed(found)
+    yield from _listed(found, role)
 
 
-def _failure_classes(graph: GraphStore) -> Iterator[Fact]:
+def _failure_classes(graph: GraphStore, role: str | None) -> Iterator[Fact]:
     found = _rows(
         graph,
         "MATCH (f:FailureMode)-[r:IN_CLASS]->(c:FailureClass)"
         " RETURN f.id AS left, f.name AS left_name, c.id AS right, c.name AS right_name, '' AS asset,"
-        " r.origin AS origin, r.sources AS sources",
+        " r.origin AS origin, r.role AS role, r.sources AS sources",
     )
-    yield from _listed(found)
+    yield from _listed(found, role)
 
 
-def _codes(graph: GraphStore) -> Iterator[Fact]:
+def _codes(graph: GraphStore, role: str | None) -> Iterator[Fact]:
     found = _rows(
         graph,
         "MATCH (f:FailureMode) WHERE f.code <> ''"
         " RETURN f.code AS left, f.code AS left_name, f.id AS right, f.name AS right_name, '' AS asset,"
-        " f.origin AS origin, f.sources AS sources",
+        " f.origin AS origin, f.role AS role, f.sources AS sources",
     )
-    yield from _listed(found)
+    yield from _listed(found, role)
 
 
-_READERS: Mapping[Relation, Callable[[GraphStore], Iterator[Fact]]] = {
+_READERS: Mapping[Relation, Callable[[GraphStore, str | None], Iterator[Fact]]] = {
     "relevance": _relevance,
     "failure-modes": _failure_modes,
     "subunits": _subunits,
@@ -96,13 +97,13 @@ def _rows(graph: GraphStore, cypher: str) -> list[dict[str, object]]:
     return graph.query(cypher).dicts()
 
 
-def _listed(rows: list[dict[str, object]]) -> Iterator[Fact]:
-    """Listed pairs hold; what the same table lists for others does not. A pair that a teacher added is neither.
+def _listed(rows: list[dict[str, object]], role: str | None) -> Iterator[Fact]:
+    """Listed pairs hold; what the same table lists for others does not. A pair that a teacher added is neither, nor one of a table of another role.
 
     What a table lists that knows one thing alone is no fact: nothing in it is wrong, and its spelling would give right options away.
     """
     held = {(str(row["left"]), str(row["right"])) for row in rows}
-    listed = [row for row in rows if row["origin"] != "teacher"]
+    listed = [row for row in rows if row["origin"] != "teacher" and role in (None, row["role"])]
     rights: dict[str, dict[str, str]] = {}
     lefts_of: dict[str, set[str]] = {}
     for row in listed:

@@ -14,14 +14,19 @@ from kgkit.splits import Split
 
 
 def make(
-    benchmark: Benchmark, graph: GraphStore, split: Split, *, holdout: str | None = None
+    benchmark: Benchmark,
+    graph: GraphStore,
+    split: Split,
+    *,
+    holdout: str | None = None,
+    role: str | None = None,
 ) -> Built:
-    """The questions of a benchmark about the assets of its sides of the split, or of the family `holdout` alone.
+    """The questions of a benchmark about the assets of its sides of the split, or of the family `holdout` alone; `role`: of tables of this role alone.
 
     Raises UsageError for a family without assets, ContentError for content that is wrong.
     """
     found = {
-        relation: facts(graph, relation)
+        relation: facts(graph, relation, role=role)
         for relation in sorted({RELATION_OF[one] for one in benchmark.directions})
     }
     assets = {

@@ -8,6 +8,7 @@ import pytest
 
 from kgkit.errors import ContentError, UsageError
 from kgkit.evaluation.asks import By, Way, asks_of
+from kgkit.evaluation.pose import examples
 from kgkit.finetune.asked import question_rows, training_questions
 from kgkit.finetune.cells import list_rows, statement_rows
 from kgkit.finetune.parts import Source, export_corpora, rows_of
@@ -23,7 +24,7 @@ from kgkit.finetune.rows import Row
 from kgkit.questions.facts import facts
 from kgkit.questions.wording import read_wording
 from tests.conftest import Open
-from tests.walk import kgkit
+from tests.walk import MATRIX, kgkit
 
 PUMPS = {"pump"}
 
@@ -117,6 +118,25 @@ def test_statements_leave_the_assets_name_out_as_often_as_said(
     assert rows == list(
         statement_rows(part, derivation.graph, derivation.split, seed=0, left_out=Counter())
     )
+
+
+def test_a_table_for_evaluation_is_not_learned(tmp_path: Path, open_workspace: Open) -> None:
+    for name, role in (("pump", "source"), ("mixer", "evaluation")):
+        (tmp_path / f"{name}.csv").write_text(MATRIX, encoding="utf-8")
+        kgkit("load", tmp_path / f"{name}.csv", "--role", role, workspace=tmp_path / "w")
+    derivation = open_workspace(tmp_path / "w")
+    graph, split = derivation.graph, derivation.split
+    assert {fact.asset for fact in facts(graph, "relevance")} == {"pump", "mixer"}
+    assert split.side("mixer") == "train"
+    learned = [
+        *statement_rows(stated(), graph, split, seed=0, left_out=Counter()),
+        *list_rows(lists(), graph, split, seed=0),
+        *question_rows(questions(), graph, split, seed=0, left_out=Counter()),
+    ]
+    assert len(learned) > 20
+    assert {row.asset for row in learned} == {"pump"}
+    solved = examples("fmsr", 5, graph=graph, split=split, avoiding=frozenset())
+    assert {one.asset for one in solved} == {"pump"}
 
 
 def test_other_wordings_ask_the_same_with_the_options_moved(
