@@ -89,7 +89,7 @@ def finetune(
     from kgkit.finetune.merge import merge as merge_adapter
     from kgkit.finetune.prepared import begun_with, prepare
     from kgkit.finetune.run import finetune as run
-    from kgkit.finetune.run import require_finetune
+    from kgkit.finetune.run import kept, require_finetune
     from kgkit.finetune.worker import launcher
     from kgkit.settings import read_settings
 
@@ -109,10 +109,8 @@ def finetune(
         )
         return
     if kind == "study":
-        if merge:
-            raise UsageError("--merge is for one model: give it with the arm's own recipe")
         study(
-            options, path, _progress(options), changes=changes, name=name, resume=resume, plan=plan, report_to=report_to, launch=configuration,
+            options, path, _progress(options), changes=changes, name=name, resume=resume, plan=plan, merge=merge, report_to=report_to, launch=configuration,
         )  # fmt: skip
         return
     read = recipes.read_recipe(path, changes)
@@ -129,24 +127,25 @@ def finetune(
             folder=folder,
             settings=settings,
         )
-        prepared = prepare(
-            read,
-            model=directory,
-            folder=(
-                Path(stack.enter_context(TemporaryDirectory(prefix="kgkit-plan-")))
-                if plan
-                else derivation.workspace.root / "models" / (name or read.name)
-            ),
-            bench=bench,
-            ledger=derivation.ledger,
-            resume=resume,
-        )
-        tell_cut(options, prepared)
-        if plan:
-            _show_plan(options, prepared)
-            return
-        with _progress(options) as watcher:
-            finished = run(prepared, bench, watcher, report_to=report_to, launch=configuration)
+        root = derivation.workspace.root / "models" / (name or read.name)
+        finished = kept(root, read) if resume and not plan else None
+        if finished is None:
+            if plan:
+                root = Path(stack.enter_context(TemporaryDirectory(prefix="kgkit-plan-")))
+            prepared = prepare(
+                read,
+                model=directory,
+                folder=root,
+                bench=bench,
+                ledger=derivation.ledger,
+                resume=resume,
+            )
+            tell_cut(options, prepared)
+            if plan:
+                _show_plan(options, prepared)
+                return
+            with _progress(options) as watcher:
+                finished = run(prepared, bench, watcher, report_to=report_to, launch=configuration)
         merged = merge_adapter(finished.folder, cache_dir=settings.cache_dir) if merge else None
     _show(options, finished)
     if merged and not options.json:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kgkit.cli.output import counted, hint, print_json, print_table, say
 from kgkit.cli.progress import clock
 from kgkit.cli.session import GlobalOptions, evaluating, reading
+from kgkit.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,6 +29,7 @@ def study(
     name: str | None,
     resume: bool,
     plan: bool,
+    merge: bool,
     report_to: str,
     launch: Path | None,
 ) -> None:
@@ -41,6 +43,8 @@ def study(
     from kgkit.finetune.study import carry_out, gather, runs_of
     from kgkit.settings import read_settings
 
+    if merge:
+        raise UsageError("--merge is for one model: give it with the arm's own recipe")
     said, settings = read_study(path), read_settings()
     require_finetune(report_to)
     require_statistics("a study")

@@ -180,14 +180,17 @@ def crossed_strata(strata: Sequence["Floats"], *, seed: int) -> Interval:
 def flipped(gains: Sequence[float], *, seed: int) -> float:
     """How likely a mean as far from 0 is if every gain could as well be a loss: two-sided p of a sign-flip permutation test.
 
-    Of gains that are 1, 0 or -1 it is McNemar's exact test; here a gain may be a mean over runs. Exact up to 2 ** 13 patterns of signs.
+    Of gains that are 1, 0 or -1 it is McNemar's exact test; here a gain may be a mean over runs, and then it is exact up to 2 ** 13 patterns of
+    signs, and of 9,999 drawn ones beyond that, so never below 0.0002.
     """
     import numpy as np
-    from scipy.stats import permutation_test
+    from scipy.stats import binomtest, permutation_test
 
     some = np.array([gain for gain in gains if abs(gain) > _NOTHING])
     if len(some) < 2:
         return 1.0
+    if np.ptp(np.abs(some)) < _NOTHING:
+        return float(binomtest(int((some > 0).sum()), len(some)).pvalue)
     found = permutation_test(
         (some,),
         lambda values, axis: values.mean(axis),

@@ -37,8 +37,8 @@ class TokenCounter:
         context, sequences = self._recipe.context, self._sequences(row)
         if self._stage.packing or max(sequences) <= context:
             return Length(sum(sequences), cut=False)
-        if row.prompt and not self._stage.distillation and self._chat(row.prompt) >= context:
-            return Length(0, cut=True)  # TRL leaves it out
+        if row.prompt and self._chat(row.prompt) >= context:
+            return Length(0, cut=True)  # it is left out
         return Length(sum(min(each, context) for each in sequences), cut=True)
 
     def _sequences(self, row: Row) -> list[int]:

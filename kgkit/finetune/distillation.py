@@ -1,6 +1,6 @@
 """Find the larger model whose probabilities of the next token a stage learns, and see that it can be learned from."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,17 @@ def teacher_of(stage: Stage) -> Path | None:
 
 def teachers_of(recipe: Recipe, model: Path) -> Iterator[Path]:
     """The teachers of all stages. Raises KgkitError where one is missing, UsageError where it has another vocabulary than `model`."""
-    from transformers import AutoTokenizer
+    from transformers import AutoConfig, AutoTokenizer
 
     for stage in recipe.stages:
         if directory := teacher_of(stage):
             first, second = (
-                AutoTokenizer.from_pretrained(one, local_files_only=True).get_vocab()
+                (
+                    AutoTokenizer.from_pretrained(one, local_files_only=True).get_vocab(),
+                    AutoConfig.from_pretrained(one, local_files_only=True)
+                    .get_text_config()
+                    .vocab_size,
+                )
                 for one in (model, directory)
             )
             if first != second:
@@ -35,9 +40,20 @@ def teachers_of(recipe: Recipe, model: Path) -> Iterator[Path]:
             yield directory
 
 
-def as_messages(data: Any) -> Any:  # noqa: ANN401 - a dataset of datasets
-    """Prompts with their completions as whole chats, which is what TRL's GKD reads."""
-    return data.map(
-        lambda row: {"messages": [*row["prompt"], *row["completion"]]},
-        remove_columns=data.column_names,
-    )
+def as_tokens(data: Any, tokenizer: Any, context: int) -> Any:  # noqa: ANN401 - a dataset of datasets
+    """Prompts with their completions as TRL's GKD reads them: the beginning of what the context is too short for, none whose prompt alone fills it.
+
+    GKD's own reading of chats keeps the end, so that a question would lose its beginning, and stops at an answer as long as the context.
+    """
+
+    def read(row: Mapping[str, Any]) -> dict[str, Any]:
+        asked, whole = (
+            tokenizer.apply_chat_template(turns, add_generation_prompt=not at, return_dict=True)["input_ids"]
+            for at, turns in enumerate((row["prompt"], [*row["prompt"], *row["completion"]]))
+        )  # fmt: skip
+        answered = [int(place >= len(asked)) for place in range(len(whole))]
+        ids, mask = whole[:context], answered[:context]
+        return {"prompt": "", "input_ids": ids, "completion_mask": mask}
+
+    made = data.map(read, remove_columns=data.column_names)
+    return made.filter(lambda row: any(row["completion_mask"]))

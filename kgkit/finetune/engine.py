@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kgkit.errors import KgkitError
-from kgkit.finetune.distillation import as_messages, teacher_of
+from kgkit.finetune.distillation import as_tokens, teacher_of
 from kgkit.finetune.job import Job
 from kgkit.finetune.measuring import callbacks
 from kgkit.finetune.memory import keep_freed_memory
@@ -216,7 +216,9 @@ def _dataset(job: Job) -> Any:  # noqa: ANN401 - datasets' own
     datasets.disable_progress_bars()
     cache = str(job.data / ".cache")
     data = datasets.load_dataset(str(job.data), split="train", cache_dir=cache)
-    return as_messages(data) if job.stage.distillation else data
+    if not job.stage.distillation:
+        return data
+    return as_tokens(data, _tokenizer(job), job.recipe.context)
 
 
 def _watch(on_step: Callable[[Step], None], job: Job) -> "TrainerCallback":

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import yaml
 
+from kgkit.errors import UsageError
 from kgkit.finetune.recipe import Lora, Recipe, Stage
 from kgkit.finetune.recipe_files import template
 
@@ -170,23 +171,48 @@ def number_format(recipe: Recipe) -> Literal["float32", "bfloat16"]:
 
 
 def targets(lora: Lora, model: Path) -> str | list[str]:
-    """The modules that are adapted: as the recipe names them, or each one of its layers by its full name."""
-    if lora.layers is None:
-        return lora.targets
-    first, last = lora.layers
-    return [
-        name
-        for name in linear_modules(model)
-        if (found := re.search(r"\.(\d+)\.", name))
-        and first <= int(found.group(1)) <= last
-        and (lora.targets == "all-linear" or name.rpartition(".")[2] in lora.targets)
-    ]
+    """The modules that are adapted: all that are linear, or each one by its full name. Raises UsageError as `adapted`."""
+    return (
+        "all-linear"
+        if lora.targets == "all-linear" and not lora.layers
+        else [*adapted(lora, model)]
+    )
+
+
+def adapted(lora: Lora, model: Path) -> dict[str, tuple[int, int]]:
+    """Each linear module that an adapter is for, with its rows and columns. Raises UsageError for a name or layers that the model does not have."""
+    every = linear_modules(model)
+    named = {name.rpartition(".")[2] for name in every}
+    if lora.targets != "all-linear" and (unknown := sorted({*lora.targets} - named)):
+        raise UsageError(
+            f"lora.targets: {model.name} has no linear module {', '.join(unknown)}; it has {', '.join(sorted(named))}"
+        )
+    first, last = lora.layers or (0, math.inf)
+    found = {
+        name: size
+        for name, size in every.items()
+        if (lora.targets == "all-linear" or name.rpartition(".")[2] in lora.targets)
+        and (lora.layers is None or first <= _layer_of(name, -1) <= last)
+    }
+    if not found:
+        highest = max(map(_layer_of, every), default=0)
+        raise UsageError(
+            f"lora.layers: {model.name} has the layers 0 to {highest}, and none of {lora.layers} to adapt"
+        )
+    return found
+
+
+def _layer_of(name: str, otherwise: int = 0) -> int:
+    """The number of the layer that a module is in, counted from 0."""
+    found = re.search(r"\.(\d+)\.", name)
+    return int(found.group(1)) if found else otherwise
 
 
 def linear_modules(model: Path) -> dict[str, tuple[int, int]]:
-    """All linear modules of a model but its output head, by name, with their rows and columns; no weight is read."""
+    """All linear modules of a model but its output head, by name, with the two sides of their weights; no weight is read."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers.pytorch_utils import Conv1D
 
     with torch.device("meta"):
         empty = AutoModelForCausalLM.from_config(
@@ -194,7 +220,7 @@ def linear_modules(model: Path) -> dict[str, tuple[int, int]]:
         )
     head = empty.get_output_embeddings()
     return {
-        name: (module.out_features, module.in_features)
+        name: (module.weight.shape[0], module.weight.shape[1])
         for name, module in empty.named_modules()
-        if isinstance(module, torch.nn.Linear) and module is not head
+        if isinstance(module, torch.nn.Linear | Conv1D) and module is not head
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kgkit.errors import UsageError
 from kgkit.finetune.distillation import teacher_of
-from kgkit.finetune.job import linear_modules, number_format
+from kgkit.finetune.job import adapted, number_format
 from kgkit.finetune.recipe import Lora, Recipe
 
 _OPTIMIZER_BYTES = 16
@@ -141,11 +141,4 @@ def _shapes(model: Path) -> list[int]:
 
 def _adapter(lora: Lora, model: Path) -> int:
     """The parameters of an adapter."""
-    first, last = lora.layers or (0, 1 << 30)
-    total = 0
-    for name, (rows, columns) in linear_modules(model).items():
-        layer = next((int(part) for part in name.split(".") if part.isdigit()), 0)
-        wanted = lora.targets == "all-linear" or name.rpartition(".")[2] in lora.targets
-        if wanted and first <= layer <= last:
-            total += lora.rank * (rows + columns)
-    return total
+    return lora.rank * sum(sum(sides) for sides in adapted(lora, model).values())

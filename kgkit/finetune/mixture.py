@@ -7,13 +7,14 @@ import hashlib
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kgkit.errors import UsageError
 from kgkit.finetune.counted import Length
-from kgkit.finetune.recipe import Part, PreferencesPart, Stage, StatementsPart
+from kgkit.finetune.reasons import UNEXPLAINED
+from kgkit.finetune.recipe import Stage
 from kgkit.finetune.rows import Row
 from kgkit.workspace import write_atomically
 
@@ -36,20 +37,31 @@ class Mixed:
 
 
 def mix(
-    stage: Stage, parts: Sequence[Sequence[Row]], *, count: Count, seed: int
+    stage: Stage,
+    parts: Sequence[Sequence[Row]],
+    *,
+    count: Count,
+    seed: int,
+    left_out: Mapping[str, Mapping[str, int]] | None = None,
 ) -> list[tuple[Row, Length]]:
-    """The rows of one epoch with their lengths, in a drawn order.
+    """The rows of one epoch with their lengths, in a drawn order. `left_out`: by part how many rows are missing, and why.
 
-    Raises UsageError for a part without rows, shares that leave nothing to the others, and texts mixed with chats.
+    Raises UsageError for a part without rows that can be learned, shares that leave nothing to the others, and texts mixed with chats.
     """
-    _require(stage, parts)
+    _require(stage, parts, left_out or {})
+    counted = [[(row, count(row)) for row in rows] for rows in parts]
+    for part, some in zip(stage.data, counted, strict=True):
+        if not any(length.tokens for _, length in some):
+            raise UsageError(
+                f"stage {stage.name}: the questions of its part {part.source} alone fill the context, and no token of an answer is left; give the recipe a longer `context`"
+            )
     rng = random.Random(f"{seed}/{stage.name}")  # noqa: S311 - a draw, no secret
     shared = sum(part.share or 0 for part in stage.data)
     whole = [
-        (row, count(row))
-        for part, rows in zip(stage.data, parts, strict=True)
+        one
+        for part, some in zip(stage.data, counted, strict=True)
         if part.share is None
-        for row in rows
+        for one in some
     ]
     rng.shuffle(whole)
     if stage.tokens is not None:
@@ -59,9 +71,9 @@ def mix(
     )
     drawn = [
         one
-        for part, rows in zip(stage.data, parts, strict=True)
+        for part, some in zip(stage.data, counted, strict=True)
         if part.share is not None
-        for one in _until(part.share * tokens, _again_and_again(rows, count, rng))
+        for one in _until(part.share * tokens, _again_and_again(some, rng))
     ]
     rng.shuffle(both := [*whole, *drawn])
     return both
@@ -91,10 +103,14 @@ def write(mixed: Sequence[tuple[Row, Length]], folder: Path, *, before: str | No
     return found
 
 
-def _require(stage: Stage, parts: Sequence[Sequence[Row]]) -> None:
+def _require(
+    stage: Stage, parts: Sequence[Sequence[Row]], left_out: Mapping[str, Mapping[str, int]]
+) -> None:
     for part, rows in zip(stage.data, parts, strict=True):
         if not rows:
-            raise UsageError(f"stage {stage.name}: its part {part.source} has no row{_mend(part)}")
+            raise UsageError(
+                f"stage {stage.name}: its part {part.source} has no row{_why(left_out.get(part.label, {}))}"
+            )
     forms = {row.form for rows in parts for row in rows}
     if len(forms) > 1:
         raise UsageError(
@@ -114,11 +130,12 @@ def _require(stage: Stage, parts: Sequence[Sequence[Row]]) -> None:
         )
 
 
-def _mend(part: Part) -> str:
-    """What gives a part rows that has none: reasons come from passages, which a teacher writes."""
-    if isinstance(part, PreferencesPart) or (isinstance(part, StatementsPart) and part.explained):
-        return ": run `kgkit expand --all --describe-no` for the reasons of its cells"
-    return ""
+def _why(left_out: Mapping[str, int]) -> str:
+    """Why a part has no row, and what gives it some: reasons come from passages, which a teacher writes."""
+    said = ", ".join(f"{reason} {count}" for reason, count in left_out.items())
+    if set(left_out) == {UNEXPLAINED}:
+        said += ": run `kgkit expand --all --describe-no` for the reasons of its cells"
+    return f"; left out: {said}" if said else ""
 
 
 def _until(tokens: float, rows: Iterable[tuple[Row, Length]]) -> list[tuple[Row, Length]]:
@@ -133,9 +150,8 @@ def _until(tokens: float, rows: Iterable[tuple[Row, Length]]) -> list[tuple[Row,
 
 
 def _again_and_again(
-    rows: Sequence[Row], count: Count, rng: random.Random
+    rows: Sequence[tuple[Row, Length]], rng: random.Random
 ) -> Iterator[tuple[Row, Length]]:
     """All rows in a drawn order, then in another one, without end."""
-    counted = [(row, count(row)) for row in rows]
     while True:
-        yield from rng.sample(counted, len(counted))
+        yield from rng.sample(rows, len(rows))

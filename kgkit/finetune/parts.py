@@ -28,6 +28,7 @@ from kgkit.finetune.recipe import (
 )
 from kgkit.finetune.rows import Row, Turns, turn
 from kgkit.graph.store import GraphStore
+from kgkit.names import asset_id, failure_mode_id, sensor_id
 from kgkit.records import digest
 from kgkit.splits import Split
 from kgkit.teacher.ledger import Ledger
@@ -113,11 +114,15 @@ def _corpus(part: CorpusPart, source: Source) -> Iterator[Row]:
 
 
 def _matrix(graph: GraphStore) -> Cells:
-    """(asset, failure mode, sensor) of every cell that a sensor matrix has, ticked or not."""
+    """(asset, failure mode, sensor) of every cell that a sensor matrix has, ticked or not, as `_cell` makes ids of what they are called."""
     found = graph.query(
-        "MATCH (s:Sensor)-[r:RELEVANT_TO]->(f:FailureMode) WHERE r.origin <> 'teacher' RETURN r.asset, f.id, s.id"
+        "MATCH (s:Sensor)-[r:RELEVANT_TO]->(f:FailureMode) WHERE r.origin <> 'teacher' RETURN r.asset, f.id, s.id, f.name, s.name"
     )
-    return {(str(asset), str(mode), str(sensor)) for asset, mode, sensor in found.rows}
+    return {
+        (asset_id(str(asset)), failure_mode_id(str(mode)), sensor_id(str(sensor)))
+        for cell in found.rows
+        for asset, mode, sensor in (cell[:3], (cell[0], *cell[3:]))
+    }
 
 
 def _files(part: FilesPart, graph: GraphStore) -> Iterator[Row]:
@@ -142,28 +147,31 @@ def _files(part: FilesPart, graph: GraphStore) -> Iterator[Row]:
         raise ContentError(f"{path}: {' '.join(str(error).split())[:300]}") from None
     matrix = _matrix(graph)
     for number, row in enumerate(loaded, start=1):
-        yield _row(row, matrix, part=part.label, where=f"{path}: row {number}")
+        said = {**row, "id": row.get("id") or number}
+        yield _row(said, matrix, part=part.label, where=f"{path}: row {number}")
 
 
 def _row(row: Mapping[str, Any], matrix: Cells, *, part: str, where: str) -> Row:
     """A row of a dataset: prompt and completion, else messages that end with the assistant's, else a text."""
     said: dict[str, Any]
-    if row.get("completion") and row.get("prompt"):
+    asked, answered = row.get("prompt"), row.get("completion")
+    if asked not in (None, "", []) and answered not in (None, "", []):
+        if isinstance(asked, str) != isinstance(answered, str):
+            raise ContentError(
+                f"{where}: prompt and completion must both be texts, or both lists of messages; completion is {answered!r:.60}"
+            )
         said = (
-            {
-                "prompt": turn("user", row["prompt"]),
-                "completion": turn("assistant", row["completion"]),
-            }
-            if isinstance(row["prompt"], str)
-            else {name: _turns(row[name], where) for name in ("prompt", "completion")}
+            {"prompt": turn("user", asked), "completion": turn("assistant", str(answered))}
+            if isinstance(asked, str)
+            else {"prompt": _turns(asked, where), "completion": _turns(answered, where)}
         )
     elif row.get("messages"):
-        *asked, answered = _turns(row["messages"], where)
-        if not asked or answered["role"] != "assistant":
+        *before, last = _turns(row["messages"], where)
+        if not before or last["role"] != "assistant":
             raise ContentError(
                 f"{where}: messages must be a question and end with the assistant's answer"
             )
-        said = {"prompt": tuple(asked), "completion": (answered,)}
+        said = {"prompt": tuple(before), "completion": (last,)}
     elif isinstance(row.get("text"), str) and row["text"].strip():
         said = {"text": row["text"]}
     else:
@@ -171,7 +179,7 @@ def _row(row: Mapping[str, Any], matrix: Cells, *, part: str, where: str) -> Row
             f"{where}: has neither text, nor messages, nor prompt with completion; it has {', '.join(row)}"
         )
     return Row(
-        id=str(row.get("id") or digest(said)),
+        id=str(row["id"]),
         part=part,
         asset=str(row.get("asset") or ""),
         matrix=_cell(row) in matrix,
@@ -180,9 +188,13 @@ def _row(row: Mapping[str, Any], matrix: Cells, *, part: str, where: str) -> Row
 
 
 def _cell(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """What the row is about, if it is a cell: other people's columns may be called so too."""
+    """What the row is about, by ids, if it is a cell: other people's columns may be called so too, and hold names."""
     values = (row.get("asset"), row.get("failure_mode"), row.get("sensor"))
-    return tuple(value for value in values if isinstance(value, str))
+    return tuple(
+        id_of(value)
+        for id_of, value in zip((asset_id, failure_mode_id, sensor_id), values, strict=True)
+        if isinstance(value, str)
+    )
 
 
 def _turns(messages: object, where: str) -> Turns:

@@ -22,7 +22,7 @@ from kgkit.finetune.guard import Guard, learned_before
 from kgkit.finetune.job import WEIGHTS, Job
 from kgkit.finetune.measuring import keep_rows
 from kgkit.finetune.parts import Source, export_corpora, rows_of
-from kgkit.finetune.recipe import FilesPart, GeneralPart, Part, Recipe
+from kgkit.finetune.recipe import FilesPart, Part, Recipe
 from kgkit.finetune.recipe_files import as_yaml
 from kgkit.finetune.rows import Row
 from kgkit.finetune.worker import TRAINED
@@ -98,7 +98,9 @@ def prepare(
     for number, stage in enumerate(recipe.stages):
         parts = [list(_checked(part, source, guard)) for part in stage.data]
         count = TokenCounter(recipe, stage, model)
-        mixtures.append(mixture.mix(stage, parts, count=count, seed=recipe.seed))
+        mixtures.append(
+            mixture.mix(stage, parts, count=count, seed=recipe.seed, left_out=source.left_out)
+        )
         trained = jobs[-1].weights if jobs else None
         jobs.append(
             Job(
@@ -160,10 +162,8 @@ def require_same(folder: Path, recipe: BaseModel, *, resume: bool) -> None:
 
 
 def _all_posed(recipe: Recipe, bench: Bench) -> list[Posed]:
-    """Every question that the recipe's benchmarks may ask, also beyond a limit, and the general ones if it asks these."""
-    names = {measured.benchmark for measured in recipe.evaluate}
-    if recipe.retain:
-        names.add(read_retention().questions)
+    """Every question that the recipe's benchmarks may ask, also beyond a limit, and the general ones, which any model may be asked later."""
+    names = {read_retention().questions, *(measured.benchmark for measured in recipe.evaluate)}
     try:
         return [pose(name, graph=bench.graph, split=bench.split) for name in sorted(names)]
     except UsageError as error:
@@ -172,7 +172,7 @@ def _all_posed(recipe: Recipe, bench: Bench) -> list[Posed]:
 
 def _checked(part: Part, source: Source, guard: Guard) -> Iterator[Row]:
     rows = rows_of(part, source)
-    if isinstance(part, FilesPart | GeneralPart):
+    if isinstance(part, FilesPart):
         return guard.passed(rows)
     return guard.without(rows, source.left_out.setdefault(part.label, Counter()))
 

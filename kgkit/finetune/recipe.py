@@ -280,6 +280,10 @@ class Recipe(BaseModel):
             raise ValueError(
                 f"gradients are measured row by row: set packing of stage {packed} to false"
             )
+        if self.quantized and not self.lora:
+            raise ValueError(
+                "weights in 4 bits stay as they are: name a lora, or set quantized to false"
+            )
         distilled = next((stage.name for stage in self.stages if stage.distillation), "")
         if self.quantized and distilled:
             raise ValueError(

@@ -14,6 +14,7 @@ from kgkit.errors import KgkitError, UsageError
 from kgkit.evaluation.answering import planned_asks
 from kgkit.evaluation.evaluate import Bench, Options, evaluate
 from kgkit.evaluation.intervals import Comparison, compare
+from kgkit.evaluation.models import CARD
 from kgkit.evaluation.pose import Posed, pose
 from kgkit.evaluation.results import Result
 from kgkit.evaluation.retain import read_retention, retained
@@ -74,27 +75,32 @@ def finetune(
     Raises KgkitError where training cannot go on; what was saved stays, and the same call goes on from it. Raises UsageError where it was begun with another `launch`.
     """
     recipe, folder = prepared.recipe, prepared.folder
-    begun, finished = time.time(), cards.is_finished(folder, recipe)
-    if not finished:
-        _keep_launch(folder, launch)
+    _keep_launch(folder, launch)
+    begun = time.time()
     before = measure(f"local:{prepared.model}", recipe, bench, watcher)
-    if finished:
-        card = cards.read(folder)
-    else:
-        stages = [
-            _trained(job, mixed, watcher, report_to=report_to, launch=launch)
-            for job, mixed in zip(prepared.jobs, prepared.mixed, strict=True)
-        ]
-        _take(prepared.jobs[-1].weights, folder)
-        card = _card(prepared, bench, stages, launch)
-        cards.write(folder, card, recipe)  # what it has learned is known when it is asked
-        _draw_gradients(prepared)
+    seconds = time.time() - begun
+    stages = [
+        _trained(job, mixed, watcher, report_to=report_to, launch=launch)
+        for job, mixed in zip(prepared.jobs, prepared.mixed, strict=True)
+    ]
+    _take(prepared.jobs[-1].weights, folder)
+    card = _card(prepared, bench, stages, launch)
+    cards.write(folder, card, recipe)  # what it has learned is known when it is asked
+    _draw_gradients(prepared)
+    begun = time.time()
     after = measure(f"local:{folder}", recipe, bench, watcher)
     card["evaluation"] = list(map(_compared, before, after))
     card["verdict"] = _verdict(recipe, before, after, bench.folder)
-    if not finished:
-        card["seconds"] = round(time.time() - begun, 1)
+    seconds += time.time() - begun + sum(stage["seconds"] for stage in stages)
+    card["seconds"] = round(seconds, 1)  # of training in all that it took, and of measuring
     return Finished(folder=folder, card=cards.write(folder, card, recipe), said=card)
+
+
+def kept(folder: Path, recipe: Recipe) -> Finished | None:
+    """A finished run of the recipe, as its card says; None where `folder` holds none. Raises ContentError for a card that cannot be read."""
+    if not cards.is_finished(folder, recipe):
+        return None
+    return Finished(folder=folder, card=folder / CARD, said=cards.read(folder))
 
 
 def _keep_launch(folder: Path, launch: Path | None) -> None:
@@ -168,7 +174,7 @@ class Asked:
 
 
 def measure(uri: str, recipe: Recipe, bench: Bench, watcher: Watcher) -> list[Asked]:
-    """What the model answers to the recipe's benchmarks, and to the general questions if it says so."""
+    """What the model answers to the recipe's benchmarks, and to the general questions if it says so. Raises KeyboardInterrupt where a signal ends it."""
     asked = [
         (pose(one.benchmark, graph=bench.graph, split=bench.split, limit=one.limit), one.by)
         for one in recipe.evaluate
@@ -183,6 +189,8 @@ def measure(uri: str, recipe: Recipe, bench: Bench, watcher: Watcher) -> list[As
         asks = planned_asks(posed.questions, options.way(posed), robust=options.robust)
         watcher.begins(posed.name, asks)
         result = evaluate(uri, posed, bench, options, budget=Budget(), on_event=watcher.event)
+        if result.unasked:  # a signal ended it; half a benchmark is no measurement
+            raise KeyboardInterrupt
         name = f"{posed.name}-by-{by}" if often[posed.name] > 1 else posed.name
         found.append(Asked(name=name, posed=posed, result=result))
     return found

@@ -89,6 +89,10 @@ def runs_of(
     Raises UsageError where arms are not measured alike, ContentError.
     """
     plain = read_plain(study, changes)
+    if not plain.evaluate and not plain.retain:
+        raise UsageError(
+            f"{study.name} measures nothing, so that its arms cannot be compared: name a benchmark in `evaluate`, or set retain to true"
+        )
     found = []
     for seed in study.seeds:
         for arm in study.arms:

@@ -16,7 +16,7 @@ from kgkit.workspace import write_atomically
 
 _READING = (
     "A score is the mean over seeds of the share answered exactly right. Intervals (95 %) draw whole seeds and whole assets; few of either make them too "
-    "narrow. `p` is of sign flips over questions, adjusted (Holm) within each table. *better* and *worse* need both: the interval on one side of zero and p below 0.05."
+    "narrow. `p` is of sign flips over questions, adjusted (Holm) within each table for each benchmark. *better* and *worse* need both: the interval on one side of zero and p below 0.05."
 )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from kgkit.errors import ContentError, KgkitError, UsageError
 from kgkit.finetune.counted import Length
-from kgkit.finetune.distillation import teachers_of
+from kgkit.finetune.distillation import as_tokens, teachers_of
 from kgkit.finetune.engine import Step, train
 from kgkit.finetune.mixture import mix
 from kgkit.finetune.recipe import Recipe, Stage
@@ -119,3 +119,38 @@ def test_a_recipe_distils_answers_alone_and_prefers_nothing_beside() -> None:
     row = Row(id="t", part="p", text="pump")
     with pytest.raises(UsageError, match="`distillation` is of answers"):
         mix(Stage.model_validate(good), [[row]], count=lambda _: Length(1, cut=False), seed=0)
+
+
+@pytest.mark.local
+def test_what_the_context_is_too_short_for_is_cut_off_at_its_end(
+    model: Path, teacher: Path, tmp_path: Path
+) -> None:
+    """As everywhere else: an answer as long as the context keeps its question, and a question as long teaches nothing."""
+    made = job(tmp_path / "job", model, rows=2, changes={"stages": [stage(teacher)]})
+    rows = [json.loads(line) for line in (made.data / "train.jsonl").read_text().splitlines()]
+    long = " ".join(["leak"] * 200)
+    rows[0]["completion"][0]["content"] = long
+    asked = {"prompt": [{"role": "user", "content": long}], "completion": rows[1]["completion"]}
+    text = "".join(json.dumps(row) + "\n" for row in (*rows, asked))
+    (made.data / "train.jsonl").write_text(text, encoding="utf-8")
+    import datasets
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    data = datasets.load_dataset(str(made.data), split="train", cache_dir=str(tmp_path / "cache"))
+    found = as_tokens(data, tokenizer, made.recipe.context)
+    prompt = tokenizer.apply_chat_template(rows[0]["prompt"], add_generation_prompt=True)
+    assert len(found) == 2
+    assert len(found[0]["input_ids"]) == made.recipe.context == 64
+    assert found[0]["input_ids"][: len(prompt["input_ids"])] == prompt["input_ids"]
+    assert found[0]["completion_mask"].index(1) == len(prompt["input_ids"])
+    assert train(made, rows=3, on_step=lambda _: None).losses[0] > 0
+
+
+@pytest.mark.local
+def test_a_teacher_with_more_places_for_tokens_is_refused(model: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(model, tmp_path / "other")
+    said = json.loads((other / "config.json").read_text(encoding="utf-8"))
+    (other / "config.json").write_text(json.dumps({**said, "vocab_size": said["vocab_size"] + 8}))
+    with pytest.raises(UsageError, match="other has another vocabulary"):
+        list(teachers_of(read_recipe(find("small-sft"), {"stages": [stage(other)]}), model))

@@ -1,8 +1,10 @@
 """`kgkit finetune`: data, training, card and verdict in one command, over a tiny random model."""
 
 import json
+import os
 import re
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from kgkit.finetune.worker import launcher
 from kgkit.questions.files import write_jsonl
 from tests.conftest import Open
 from tests.finetune.jobs import SMALL, recipe_file
-from tests.walk import kgkit
+from tests.walk import MATRIX, kgkit
 
 pytestmark = [pytest.mark.local, pytest.mark.timeout(600)]
 EXPLAINED = [{"source": "statements", "benchmark": "fmsr", "wordings": 1, "unnamed": 0.0, "explained": True, "share": None}]  # fmt: skip
@@ -72,12 +74,13 @@ def test_a_recipe_becomes_a_model_that_says_what_it_learned(
     assert f"has learned from {family}" in refused
 
     assert "this very run, finished: add --resume" in kgkit(*line, workspace=starter, code=2).err
-    measured = {"evaluation": [{**card["evaluation"][0], "after": 0.5}], "verdict": ["it is"]}
-    (folder / "kgkit-run.yaml").write_text(yaml.safe_dump({**card, **measured}), encoding="utf-8")
-    again = kgkit(*line, "--resume", "--json", workspace=starter).json
-    assert again["losses"] == said["losses"]
-    resumed = yaml.safe_load((folder / "kgkit-run.yaml").read_text(encoding="utf-8"))
-    assert resumed == card  # trained no more, measured again
+    kgkit(
+        "load", "--remove", "iso17359/pump.csv", workspace=starter
+    )  # what it learned from is gone
+    again = kgkit(*line, "--resume", "--merge", "--json", workspace=starter).json
+    assert again == said
+    assert (folder / "kgkit-run.yaml").read_text(encoding="utf-8") == written  # as it was
+    assert (folder / "merged" / "model.safetensors").exists()
     other = kgkit(*line, "--set", "seed=3", workspace=starter, code=2).err
     assert "holds a run of another recipe; name this one with --name" in other
 
@@ -109,7 +112,16 @@ def test_what_the_model_has_learned_before_is_learned(
     teacher = f"stages.0.distillation.teacher={base}"
     for line in (
         ("finetune", mine, "--model", base, "--name", "again"),
-        ("finetune", "distillation", "--model", model, "--set", teacher),
+        (
+            "finetune",
+            "distillation",
+            "--model",
+            model,
+            "--set",
+            teacher,
+            "--set",
+            "lora.layers=null",
+        ),
         ("finetune", "embedder", "--model", base, "--set", "pooling=last", "--name", "embedder"),
     ):
         refused = kgkit(*line, workspace=starter, code=3).err
@@ -211,7 +223,7 @@ def test_data_of_a_held_out_asset_is_refused_before_anything_is_trained(
     part = {"source": "files", "path": str(data), "config": None, "share": None}
     recipe = recipe_file(tmp_path / "mine.yaml", **{**QUICK, "stages.0.data.0": part})
     said = kgkit("finetune", recipe, "--model", model, workspace=starter, code=3).err
-    assert said.startswith("kgkit: mine.jsonl, row ")
+    assert said.startswith("kgkit: mine.jsonl, row 2: ")
     assert "is about compressor, which is held out" in said
     assert len(said.splitlines()) == 1
     assert not (starter / "models" / "small-sft" / "stages").exists()
@@ -225,9 +237,7 @@ def test_questions_that_will_be_asked_are_refused_in_files(
     asked = "Question: What is the capital of Portugal? A. Madrid B. Lisbon"
     data.write_text(json.dumps({"prompt": asked, "completion": "B"}) + "\n", encoding="utf-8")
     part = {"source": "files", "path": str(data), "config": None, "share": None}
-    recipe = recipe_file(
-        tmp_path / "mine.yaml", **{**QUICK, "stages.0.data.0": part, "retain": True}
-    )
+    recipe = recipe_file(tmp_path / "mine.yaml", **{**QUICK, "stages.0.data.0": part})
     said = kgkit("finetune", recipe, "--model", model, workspace=starter, code=3).err
     assert "asks what the evaluation asks: What is the capital of Portugal?" in said
 
@@ -275,6 +285,71 @@ def test_a_run_that_trained_nothing_is_not_in_the_way(
     assert (starter / "models" / "small-sft" / "recipe.yaml").exists()
     line = ("finetune", recipe, "--set", "seed=3", "--model", model, "--json")
     assert kgkit(*line, workspace=starter).json["tokens"] > 0
+
+
+def test_a_run_that_is_stopped_while_it_is_measured_goes_no_further(
+    model: Path, starter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    recipe = recipe_file(tmp_path / "mine.yaml", **{**QUICK, "evaluate.0.limit": 200})
+    with monkeypatch.context() as patched:
+        patched.setattr("kgkit.cli.finetune._Told.event", stop)
+        said = kgkit("finetune", recipe, "--model", model, workspace=starter, code=130).err
+    assert "run the same command again with --resume to go on" in said
+    stages = starter / "models" / "small-sft" / "stages"
+    assert not list(stages.glob("*/weights"))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            "lora.targets=[q_proj, k_prj]",
+            "has no linear module k_prj; it has down_proj, gate_proj, ",
+        ),
+        ("lora.layers=[7, 9]", "has the layers 0 to 1, and none of (7, 9) to adapt"),
+    ],
+)
+def test_an_adapter_for_what_the_model_does_not_have_is_refused(
+    change: str, said: str, model: Path, starter: Path, tmp_path: Path
+) -> None:
+    recipe = recipe_file(tmp_path / "mine.yaml", **QUICK)
+    line = ("finetune", recipe, "--model", model, "--set", change)
+    assert said in kgkit(*line, workspace=starter, code=2).err
+    assert not (starter / "models" / "small-sft" / "stages").exists()
+
+
+def test_one_kind_of_module_can_be_adapted(model: Path, starter: Path, tmp_path: Path) -> None:
+    recipe = recipe_file(tmp_path / "mine.yaml", **QUICK)
+    line = ("finetune", recipe, "--model", model, "--set", "lora.targets=[q_proj]")
+    kgkit(*line, "--set", "evaluate=[]", workspace=starter)
+    folder = starter / "models" / "small-sft"
+    adapter = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    assert len(adapter["target_modules"]) == 2
+    assert all(name.endswith("q_proj") for name in adapter["target_modules"])
+
+
+def test_pythons_reference_is_no_file_of_ones_own(
+    model: Path, starter: Path, tmp_path: Path
+) -> None:
+    """Where it names a held-out asset, as *generator*, the row is left out: nobody could take it out."""
+    part = {"source": "general", "form": "text", "share": None}
+    changes = {"stages.0.data": [part], "evaluate": [], "retain": False}
+    recipe = recipe_file(tmp_path / "mine.yaml", **changes)
+    kgkit("content", "copy", tmp_path / "own", workspace=starter)
+    splits = tmp_path / "own" / "corpora" / "splits.yaml"
+    text = splits.read_text(encoding="utf-8")
+    assert "[electric generator," in text
+    splits.write_text(text.replace("[electric generator,", "[generator,"), encoding="utf-8")
+    (tmp_path / "generator.csv").write_text(MATRIX, encoding="utf-8")
+    line = ("finetune", recipe, "--model", model, "--plan", "--json")
+    (every,) = kgkit(*line, workspace=starter).json["stages"]
+    env = {"KGKIT_CONTENT": str(tmp_path / "own")}
+    kgkit("load", tmp_path / "generator.csv", workspace=tmp_path / "w", env=env)
+    (some,) = kgkit(*line, workspace=tmp_path / "w", env=env).json["stages"]
+    assert 0 < some["rows"] < every["rows"]
 
 
 def test_a_run_goes_on_in_as_many_processes_as_it_began_with(
@@ -377,4 +452,5 @@ def test_data_that_the_workspace_does_not_have_is_named_with_what_makes_it(
     unread = kgkit(
         *two, "--set", f"stages.0.data={json.dumps(EXPLAINED)}", workspace=starter, code=2
     ).err
-    assert "its part statements has no row: run `kgkit expand --all --describe-no`" in unread
+    assert "its part statements has no row; left out: " in unread
+    assert ": run `kgkit expand --all --describe-no` for the reasons of its cells" in unread

@@ -94,6 +94,24 @@ def test_texts_and_chats_are_not_mixed_and_a_part_has_rows() -> None:
         mix(stage(None), [[]], count=words, seed=0)
 
 
+def test_a_part_without_a_row_says_what_was_left_out_of_it() -> None:
+    one = stage(None)
+    missing = {one.data[0].label: {"tells a cell of a sensor matrix": 7}}
+    with pytest.raises(UsageError, match="left out: tells a cell of a sensor matrix 7"):
+        mix(one, [[]], count=words, seed=0, left_out=missing)
+
+
+@pytest.mark.parametrize("share", [None, 0.4])
+def test_a_part_whose_questions_fill_the_context_is_refused(share: float | None) -> None:
+    """Drawn from again and again, it would never have its share."""
+
+    def count(row: Row) -> Length:
+        return words(row) if row.part == "a" else Length(0, cut=True)
+
+    with pytest.raises(UsageError, match="alone fill the context"):
+        mix(stage(None, share), [texts("a", 3), texts("b", 3)], count=count, seed=0)
+
+
 def test_what_is_written_is_what_a_trainer_reads(tmp_path: Path) -> None:
     chat = Row(id="c", part="c", prompt=turn("user", "a?"), completion=turn("assistant", "b"))
     whole, cut = Length(2, cut=False), Length(2, cut=True)

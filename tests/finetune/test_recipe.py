@@ -64,6 +64,11 @@ def test_a_change_is_taken_or_refused_by_name() -> None:
         settings(["lora.rank"])
 
 
+def test_four_bits_want_an_adapter() -> None:
+    with pytest.raises(ContentError, match="name a lora, or set quantized to false"):
+        read_recipe(find("small-sft"), {"quantized": True, "lora": None})
+
+
 def test_two_stages_of_one_name_are_refused() -> None:
     stage = read_recipe(find("small-sft")).stages[0].model_dump()
     with pytest.raises(ContentError, match="two stages are called answers"):

@@ -303,6 +303,17 @@ def test_what_tells_a_cell_of_a_matrix_is_known_in_files_too(
     assert of_files == of_corpus
     assert set(of_files.values()) == {True, False}
 
+    named = {"text": "It shows.", "asset": "Pumps", "failure_mode": "Unbalance"}
+    path = tmp_path / "mine.jsonl"
+    path.write_text(
+        "".join(
+            json.dumps({**named, "sensor": sensor}) + "\n" for sensor in ("Vibration", "Weather")
+        ),
+        encoding="utf-8",
+    )
+    mine = rows_of(FilesPart(source="files", path=path, config=None, share=None), where)
+    assert [row.matrix for row in mine] == [True, False]
+
 
 def test_a_saved_dataset_is_read(starter: Path, open_workspace: Open, tmp_path: Path) -> None:
     import datasets
@@ -343,6 +354,10 @@ def test_files_that_cannot_be_learned_from_are_named(
     where = source(starter, open_workspace, tmp_path)
     with pytest.raises(ContentError, match=r"mine\.jsonl: row 1: has neither text, nor messages"):
         list(rows_of(FilesPart(source="files", path=path, config=None, share=None), where))
+    for row in ({"prompt": "How many?", "completion": 4}, {"prompt": "How many?", "completion": 0}):
+        path.write_text(json.dumps(row) + "\n", encoding="utf-8")
+        with pytest.raises(ContentError, match="row 1: prompt and completion must both be texts"):
+            list(rows_of(FilesPart(source="files", path=path, config=None, share=None), where))
     with pytest.raises(UsageError, match="none: no such file or folder"):
         list(
             rows_of(

@@ -175,6 +175,7 @@ def test_the_plan_of_a_study_counts_every_arm_and_leaves_nothing(
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
+        ({"every_arm": {"evaluate": []}}, "mine measures nothing, so that its arms cannot be compared"),
         (
             {"arms": {"base": None, "blind": {"retain": True}}},
             "mine, arm blind changes retain: arms that are not measured alike cannot be compared",
