@@ -71,7 +71,8 @@ def parse_yaml(file: Path, text: str, model: type[Model]) -> Model:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise ContentError(f"{file}: {place}: {first['msg']}{more}") from None
+        said = first["msg"].removeprefix("Value error, ")
+        raise ContentError(f"{file}: {place}: {said}{more}") from None
 
 
 def read_yaml(file: Path, model: type[Model]) -> Model:

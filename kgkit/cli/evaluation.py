@@ -263,6 +263,8 @@ class _Run:
             ) as tally:
                 take = tally.take
                 one = put(uri, posed, self.bench, self.asked, budget=self.budget, on_event=take)
+            if one.stopped == "interrupted":  # else the next model would be asked
+                raise KeyboardInterrupt
             results.append(one)
         return results
 

@@ -115,8 +115,8 @@ def finetune(
         return
     read = recipes.read_recipe(path, changes)
     require_finetune(report_to)
+    _require_adapter(read, merge=merge)
     directory = begun_with(read.model, cache_dir=settings.cache_dir)
-    _require_feasible(read, directory, plan=plan, merge=merge, launched=bool(launch))
     with ExitStack() as stack:
         derivation = stack.enter_context(reading(options, strict=True))
         folder, ledger = stack.enter_context(evaluating(derivation.workspace))
@@ -130,6 +130,7 @@ def finetune(
         root = derivation.workspace.root / "models" / (name or read.name)
         finished = kept(root, read) if resume and not plan else None
         if finished is None:
+            _require_feasible(read, directory, plan=plan, launched=bool(launch))
             if plan:
                 root = Path(stack.enter_context(TemporaryDirectory(prefix="kgkit-plan-")))
             prepared = prepare(
@@ -152,14 +153,15 @@ def finetune(
         say(f"{merged}: the same, merged into its base")
 
 
-def _require_feasible(
-    recipe: "Recipe", model: Path, *, plan: bool, merge: bool, launched: bool
-) -> None:
+def _require_adapter(recipe: "Recipe", *, merge: bool) -> None:
+    if merge and not recipe.lora:
+        raise UsageError("--merge is for adapters: with lora null the whole model is trained")
+
+
+def _require_feasible(recipe: "Recipe", model: Path, *, plan: bool, launched: bool) -> None:
     """Raise UsageError for what could not be carried out to its end on this machine; a plan may be of a larger one."""
     from kgkit.finetune.memory import require_machine, require_one_device
 
-    if merge and not recipe.lora:
-        raise UsageError("--merge is for adapters: with lora null the whole model is trained")
     if plan or not launched:
         require_one_device()
     if not plan:

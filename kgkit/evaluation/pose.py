@@ -107,9 +107,11 @@ def _add(
         relation: facts(graph, relation)
         for relation in sorted({RELATION_OF[direction] for direction in benchmark.directions})
     }
-    rates = baselines.rates_of(
-        training_facts(everything, families, but=held), everything, embed=embed
-    )
+    training = {
+        relation: training_facts(graph, relation, families, split, but=held)
+        for relation in everything
+    }
+    rates = baselines.rates_of(training, everything, embed=embed)
     names = (*WITHOUT_MODEL, *(("semantic kernel",) if embed else ()))
     for question in built.questions:
         known = baselines.seen(question, rates)
@@ -125,13 +127,16 @@ def _add(
 def examples(
     name: str, count: int, *, graph: GraphStore, split: Split, avoiding: frozenset[str]
 ) -> tuple[Question, ...]:
-    """`count` solved questions of each type of the benchmark, about assets that may be trained on and are of no family in `avoiding`."""
+    """`count` solved questions of each type of the benchmark, about assets that may be trained on and are of no family in `avoiding`.
+
+    None about no asset: those are the same on every side of the split, so that they would be asked as well.
+    """
     if not count or Path(name).suffix or name not in benchmark_names():
         return ()
     benchmark = read_benchmark(name)
     train = benchmark.model_copy(update={"sides": ["train"]})
     found: dict[str, list[Question]] = {}
     for question in make(train, graph, split, role="source").questions:
-        if question.family not in avoiding:
+        if question.family and question.family not in avoiding:
             found.setdefault(question.type, []).append(question)
     return tuple(question for some in found.values() for question in some[:count])

@@ -20,12 +20,12 @@ from kgkit.splits import Split
 
 
 def training_questions(part: QuestionsPart, graph: GraphStore, split: Split) -> list[Question]:
-    """Questions about assets that may be trained on, by id. Raises UsageError where the graph gives none."""
+    """Questions about assets that may be trained on, by id; none about no asset, which would be asked as well. Raises UsageError where the graph gives none."""
     benchmark = read_benchmark(part.benchmark)
     mine = benchmark.model_copy(
         update={"sides": ["train"], "counts": dict.fromkeys(benchmark.counts, part.rows)}
     )
-    found = make(mine, graph, split, role="source").questions
+    found = [one for one in make(mine, graph, split, role="source").questions if one.asset]
     if not found:
         raise UsageError(
             f"benchmark {part.benchmark} gives no question about training assets: `kgkit load` loads tables"

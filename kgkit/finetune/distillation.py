@@ -7,7 +7,7 @@ from typing import Any
 from kgkit.errors import UsageError
 from kgkit.finetune.recipe import Recipe, Stage
 from kgkit.settings import read_settings
-from kgkit.teacher.pull import model_directory
+from kgkit.teacher.pull import adapter_base, model_directory
 
 
 def teacher_of(stage: Stage) -> Path | None:
@@ -18,24 +18,29 @@ def teacher_of(stage: Stage) -> Path | None:
 
 
 def teachers_of(recipe: Recipe, model: Path) -> Iterator[Path]:
-    """The teachers of all stages. Raises KgkitError where one is missing, UsageError where it has another vocabulary than `model`."""
+    """The teachers of all stages. Raises KgkitError where one is missing, UsageError where its vocabulary is not that of `model`."""
     from transformers import AutoConfig, AutoTokenizer
 
     for stage in recipe.stages:
         if directory := teacher_of(stage):
             first, second = (
-                (
-                    AutoTokenizer.from_pretrained(one, local_files_only=True).get_vocab(),
-                    AutoConfig.from_pretrained(one, local_files_only=True)
-                    .get_text_config()
-                    .vocab_size,
-                )
+                AutoTokenizer.from_pretrained(one, local_files_only=True).get_vocab()
                 for one in (model, directory)
             )
             if first != second:
                 raise UsageError(
                     f"stage {stage.name}: {directory.name} has another vocabulary than {model.name}, so that their next tokens cannot be compared; "
                     "take a teacher of the same family of models"
+                )
+            base = adapter_base(directory, cache_dir=read_settings().cache_dir) or directory
+            mine, its = (
+                AutoConfig.from_pretrained(one, local_files_only=True).get_text_config().vocab_size
+                for one in (model, base)
+            )
+            if mine != its:
+                raise UsageError(
+                    f"stage {stage.name}: {directory.name} gives {its} probabilities for each next token and {model.name} {mine}, so that TRL cannot compare them; "
+                    "take a teacher with as many"
                 )
             yield directory
 

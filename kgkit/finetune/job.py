@@ -181,17 +181,19 @@ def targets(lora: Lora, model: Path) -> str | list[str]:
 
 def adapted(lora: Lora, model: Path) -> dict[str, tuple[int, int]]:
     """Each linear module that an adapter is for, with its rows and columns. Raises UsageError for a name or layers that the model does not have."""
-    every = linear_modules(model)
-    named = {name.rpartition(".")[2] for name in every}
-    if lora.targets != "all-linear" and (unknown := sorted({*lora.targets} - named)):
-        raise UsageError(
-            f"lora.targets: {model.name} has no linear module {', '.join(unknown)}; it has {', '.join(sorted(named))}"
-        )
+    named = [] if lora.targets == "all-linear" else lora.targets
+    every = linear_modules(model, head=bool(named))
+    for one in named:
+        if not any(_is_called(name, one) for name in every):
+            known = sorted({name.rpartition(".")[2] for name in every})
+            raise UsageError(
+                f"lora.targets: {model.name} has no linear module {one}; it has {', '.join(known)}"
+            )
     first, last = lora.layers or (0, math.inf)
     found = {
         name: size
         for name, size in every.items()
-        if (lora.targets == "all-linear" or name.rpartition(".")[2] in lora.targets)
+        if (not named or any(_is_called(name, one) for one in named))
         and (lora.layers is None or first <= _layer_of(name, -1) <= last)
     }
     if not found:
@@ -202,14 +204,19 @@ def adapted(lora: Lora, model: Path) -> dict[str, tuple[int, int]]:
     return found
 
 
+def _is_called(name: str, target: str) -> bool:
+    """As peft sees it: by its whole name or the end of it."""
+    return f".{name}".endswith(f".{target}")
+
+
 def _layer_of(name: str, otherwise: int = 0) -> int:
     """The number of the layer that a module is in, counted from 0."""
     found = re.search(r"\.(\d+)\.", name)
     return int(found.group(1)) if found else otherwise
 
 
-def linear_modules(model: Path) -> dict[str, tuple[int, int]]:
-    """All linear modules of a model but its output head, by name, with the two sides of their weights; no weight is read."""
+def linear_modules(model: Path, *, head: bool) -> dict[str, tuple[int, int]]:
+    """All linear modules of a model, its output head as well or not, by name, with the two sides of their weights; no weight is read."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
     from transformers.pytorch_utils import Conv1D
@@ -218,9 +225,9 @@ def linear_modules(model: Path) -> dict[str, tuple[int, int]]:
         empty = AutoModelForCausalLM.from_config(
             AutoConfig.from_pretrained(model, local_files_only=True)
         )
-    head = empty.get_output_embeddings()
+    output = empty.get_output_embeddings()
     return {
         name: (module.weight.shape[0], module.weight.shape[1])
         for name, module in empty.named_modules()
-        if isinstance(module, torch.nn.Linear | Conv1D) and module is not head
+        if isinstance(module, torch.nn.Linear | Conv1D) and (head or module is not output)
     }

@@ -53,7 +53,7 @@ def mix(
     for part, some in zip(stage.data, counted, strict=True):
         if not any(length.tokens for _, length in some):
             raise UsageError(
-                f"stage {stage.name}: the questions of its part {part.source} alone fill the context, and no token of an answer is left; give the recipe a longer `context`"
+                f"stage {stage.name}: the questions of its part {part.label} alone fill the context, and no token of an answer is left; give the recipe a longer `context`"
             )
     rng = random.Random(f"{seed}/{stage.name}")  # noqa: S311 - a draw, no secret
     shared = sum(part.share or 0 for part in stage.data)
@@ -109,7 +109,7 @@ def _require(
     for part, rows in zip(stage.data, parts, strict=True):
         if not rows:
             raise UsageError(
-                f"stage {stage.name}: its part {part.source} has no row{_why(left_out.get(part.label, {}))}"
+                f"stage {stage.name}: its part {part.label} has no row{_why(left_out.get(part.label, {}))}"
             )
     forms = {row.form for rows in parts for row in rows}
     if len(forms) > 1:
@@ -133,7 +133,7 @@ def _require(
 def _why(left_out: Mapping[str, int]) -> str:
     """Why a part has no row, and what gives it some: reasons come from passages, which a teacher writes."""
     said = ", ".join(f"{reason} {count}" for reason, count in left_out.items())
-    if set(left_out) == {UNEXPLAINED}:
+    if UNEXPLAINED in left_out:
         said += ": run `kgkit expand --all --describe-no` for the reasons of its cells"
     return f"; left out: {said}" if said else ""
 

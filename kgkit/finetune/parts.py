@@ -110,7 +110,7 @@ def _corpus(part: CorpusPart, source: Source) -> Iterator[Row]:
     table = pq.read_table(files)
     matrix = _matrix(source.graph)
     for row in table.slice(0, part.rows).to_pylist():
-        yield _row(row, matrix, part=part.label, where=f"corpus {part.corpus}")
+        yield _row(row, matrix, id_=row["id"], part=part.label, where=f"corpus {part.corpus}")
 
 
 def _matrix(graph: GraphStore) -> Cells:
@@ -147,11 +147,11 @@ def _files(part: FilesPart, graph: GraphStore) -> Iterator[Row]:
         raise ContentError(f"{path}: {' '.join(str(error).split())[:300]}") from None
     matrix = _matrix(graph)
     for number, row in enumerate(loaded, start=1):
-        said = {**row, "id": row.get("id") or number}
-        yield _row(said, matrix, part=part.label, where=f"{path}: row {number}")
+        id_ = str(row.get("id") or number)
+        yield _row(row, matrix, id_=id_, part=part.label, where=f"{path}: row {number}")
 
 
-def _row(row: Mapping[str, Any], matrix: Cells, *, part: str, where: str) -> Row:
+def _row(row: Mapping[str, Any], matrix: Cells, *, id_: str, part: str, where: str) -> Row:
     """A row of a dataset: prompt and completion, else messages that end with the assistant's, else a text."""
     said: dict[str, Any]
     asked, answered = row.get("prompt"), row.get("completion")
@@ -179,7 +179,7 @@ def _row(row: Mapping[str, Any], matrix: Cells, *, part: str, where: str) -> Row
             f"{where}: has neither text, nor messages, nor prompt with completion; it has {', '.join(row)}"
         )
     return Row(
-        id=str(row["id"]),
+        id=id_,
         part=part,
         asset=str(row.get("asset") or ""),
         matrix=_cell(row) in matrix,

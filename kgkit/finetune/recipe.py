@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from kgkit.evaluation.asks import By
 from kgkit.records import Polarity
@@ -141,6 +141,13 @@ class Lora(BaseModel):
     dropout: float = Field(ge=0, lt=1)
     targets: Literal["all-linear"] | list[str]
     layers: tuple[int, int] | None
+
+    @field_validator("targets", mode="after")
+    @classmethod
+    def _some(cls, said: str | list[str]) -> str | list[str]:
+        if not said:
+            raise ValueError("name a module, or all-linear")
+        return said
 
 
 class Preference(BaseModel):

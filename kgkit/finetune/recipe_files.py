@@ -139,7 +139,7 @@ def _said(error: ValidationError, model: type[BaseModel]) -> str:
         return f"{place} is unknown{meant(steps[-1], list(_fields(model)))}{more}"
     if first["type"] == "missing":
         return f"{place} is missing: a recipe says everything that changes its result{more}"
-    return f"{place}: {first['msg']}{more}"
+    return f"{place}: {first['msg'].removeprefix('Value error, ')}{more}"
 
 
 def meant(name: str, known: Sequence[str]) -> str:

@@ -189,7 +189,7 @@ def measure(uri: str, recipe: Recipe, bench: Bench, watcher: Watcher) -> list[As
         asks = planned_asks(posed.questions, options.way(posed), robust=options.robust)
         watcher.begins(posed.name, asks)
         result = evaluate(uri, posed, bench, options, budget=Budget(), on_event=watcher.event)
-        if result.unasked:  # a signal ended it; half a benchmark is no measurement
+        if result.stopped or result.unasked:  # by a signal; half a benchmark is no measurement
             raise KeyboardInterrupt
         name = f"{posed.name}-by-{by}" if often[posed.name] > 1 else posed.name
         found.append(Asked(name=name, posed=posed, result=result))

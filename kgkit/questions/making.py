@@ -66,12 +66,23 @@ def asset_facts(graph: GraphStore, split: Split) -> dict[str, AssetFacts]:
 
 
 def training_facts(
-    found: Mapping[Relation, list[Fact]], families: Mapping[str, str], *, but: frozenset[str]
-) -> dict[Relation, list[Fact]]:
-    """The facts about assets of no family in `but`, by relation: what a model may have learned from."""
-    return {
-        relation: [
-            one for one in some if one.asset and families.get(one.asset, one.asset) not in but
-        ]
-        for relation, some in found.items()
-    }
+    graph: GraphStore,
+    relation: Relation,
+    families: Mapping[str, str],
+    split: Split,
+    *,
+    but: frozenset[str],
+) -> list[Fact]:
+    """What a model may have learned from: facts about assets of no family in `but`, of tables that are not for evaluation.
+
+    `families` by asset. The tables of families that the split holds out are for evaluation; where they are not in `but`, a model may know them.
+    """
+
+    def family(fact: Fact) -> str:
+        return families.get(fact.asset, fact.asset)
+
+    others = {*split.held_out} - but
+    return [
+        *(one for one in facts(graph, relation, role="source") if one.asset and family(one) not in {*but, *others}),
+        *(one for one in facts(graph, relation) if one.asset and family(one) in others),
+    ]  # fmt: skip

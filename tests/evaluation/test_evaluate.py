@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import signal
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -269,6 +271,23 @@ def test_a_budget_stops_cleanly_and_the_same_command_goes_on(starter: Path) -> N
         first = kgkit(*line, "--max-calls", "2", "--json", workspace=starter, code=5).json
         assert any("4 questions not asked (budget)" in remark for remark in first["remarks"])
         kgkit(*line, workspace=starter, code=0)
+
+
+def test_an_interrupt_ends_the_command_not_one_model(
+    starter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    line = ("evaluate", "fmsr", "--limit", "40", "--plain", "--mode", "generate")
+    with FaultServer() as one, FaultServer() as other:
+        models = ("--model", one.url, "--model", other.url)
+        with monkeypatch.context() as patched:
+            patched.setattr("kgkit.cli.progress.Tally.take", stop)
+            said = kgkit(*line, *models, workspace=starter, code=130).err
+        assert "interrupted: run the same command again" in said
+        assert one.calls
+        assert not other.calls
 
 
 @pytest.mark.parametrize(

@@ -60,8 +60,11 @@ def test_a_chat_whose_question_fills_the_context_counts_nothing_and_is_not_train
     whole = train(made, rows=4, on_step=lambda _: None).tokens
     asked, answered = turn("user", " ".join(["pump"] * CONTEXT)), turn("assistant", "yes")
     count = TokenCounter(made.recipe, made.stage, model)
-    found = count(Row(id="c", part="p", prompt=asked, completion=answered))
-    assert (found.tokens, found.cut) == (0, True)
+    row = Row(id="c", part="p", prompt=asked, completion=answered)
+    taught = {"stages.0.distillation": {"teacher": str(model), "beta": 0.5}}
+    distilled = read_recipe(recipe_file(tmp_path / "one.yaml", **taught), {})
+    for found in (count(row), TokenCounter(distilled, distilled.stages[0], model)(row)):
+        assert (found.tokens, found.cut) == (0, True)
     more = job(tmp_path / "more", model, rows=4)
     with (more.data / "train.jsonl").open("a", encoding="utf-8") as lines:
         lines.write(json.dumps({"prompt": asked, "completion": answered}) + "\n")

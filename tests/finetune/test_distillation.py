@@ -152,5 +152,13 @@ def test_a_teacher_with_more_places_for_tokens_is_refused(model: Path, tmp_path:
     other = shutil.copytree(model, tmp_path / "other")
     said = json.loads((other / "config.json").read_text(encoding="utf-8"))
     (other / "config.json").write_text(json.dumps({**said, "vocab_size": said["vocab_size"] + 8}))
-    with pytest.raises(UsageError, match="other has another vocabulary"):
+    with pytest.raises(UsageError, match=r"other gives \d+ probabilities for each next token"):
         list(teachers_of(read_recipe(find("small-sft"), {"stages": [stage(other)]}), model))
+
+
+@pytest.mark.local
+def test_what_kgkit_trained_can_teach(model: Path, tmp_path: Path) -> None:
+    learned = job(tmp_path / "job", model, rows=4)
+    train(learned, rows=4, on_step=lambda _: None)
+    recipe = read_recipe(find("small-sft"), {"stages": [stage(learned.weights)]})
+    assert list(teachers_of(recipe, model)) == [learned.weights]

@@ -13,6 +13,8 @@ import yaml
 
 from kgkit.evaluation.models import CARD
 from kgkit.evaluation.pose import pose
+from kgkit.finetune.job import adapted
+from kgkit.finetune.recipe import Lora
 from kgkit.finetune.recipe_files import find, read_recipe
 from kgkit.finetune.run import LAUNCHED
 from kgkit.finetune.worker import launcher
@@ -331,6 +333,13 @@ def test_one_kind_of_module_can_be_adapted(model: Path, starter: Path, tmp_path:
     assert all(name.endswith("q_proj") for name in adapter["target_modules"])
 
 
+def test_modules_are_named_by_their_ends_and_the_head_too(model: Path) -> None:
+    lora = Lora(rank=2, alpha=4, dropout=0.0, targets=["self_attn.q_proj", "lm_head"], layers=None)
+    names = [f"model.layers.{at}.self_attn.q_proj" for at in (0, 1)]
+    assert sorted(adapted(lora, model)) == ["lm_head", *names]
+    assert sorted(adapted(lora.model_copy(update={"layers": (1, 1)}), model)) == names[1:]
+
+
 def test_pythons_reference_is_no_file_of_ones_own(
     model: Path, starter: Path, tmp_path: Path
 ) -> None:
@@ -367,7 +376,8 @@ def test_a_run_goes_on_in_as_many_processes_as_it_began_with(
     said = kgkit(*line, "--resume", workspace=starter, code=2).err
     assert f"was begun with --launch and what {folder / LAUNCHED} says" in said
     kgkit(*elsewhere, workspace=starter)
-    assert (folder / CARD).exists()
+    card = yaml.safe_load((folder / CARD).read_text(encoding="utf-8"))
+    assert card["seconds"] >= card["stages"][0]["seconds"] > 0  # the first process's, too
 
 
 def test_a_run_begins_with_a_whole_model(model: Path, starter: Path, tmp_path: Path) -> None:
@@ -452,5 +462,5 @@ def test_data_that_the_workspace_does_not_have_is_named_with_what_makes_it(
     unread = kgkit(
         *two, "--set", f"stages.0.data={json.dumps(EXPLAINED)}", workspace=starter, code=2
     ).err
-    assert "its part statements has no row; left out: " in unread
+    assert "its part statements fmsr explained has no row; left out: " in unread
     assert ": run `kgkit expand --all --describe-no` for the reasons of its cells" in unread

@@ -90,7 +90,7 @@ def test_texts_and_chats_are_not_mixed_and_a_part_has_rows() -> None:
         mix(stage(None, None), [texts("a", 3), chats], count=words, seed=0)
     with pytest.raises(UsageError, match="mixes texts with chats"):
         mix(stage(None), [[*texts("a", 3), *chats]], count=words, seed=0)
-    with pytest.raises(UsageError, match="its part general has no row"):
+    with pytest.raises(UsageError, match="its part general: Python's reference has no row"):
         mix(stage(None), [[]], count=words, seed=0)
 
 

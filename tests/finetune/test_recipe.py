@@ -67,6 +67,8 @@ def test_a_change_is_taken_or_refused_by_name() -> None:
 def test_four_bits_want_an_adapter() -> None:
     with pytest.raises(ContentError, match="name a lora, or set quantized to false"):
         read_recipe(find("small-sft"), {"quantized": True, "lora": None})
+    with pytest.raises(ContentError, match=r"lora\.targets: name a module, or all-linear"):
+        read_recipe(find("small-sft"), {"lora.targets": []})
 
 
 def test_two_stages_of_one_name_are_refused() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from kgkit.errors import ContentError, UsageError
 from kgkit.evaluation.asks import By, Way, asks_of
-from kgkit.evaluation.pose import examples
+from kgkit.evaluation.pose import examples, pose
 from kgkit.finetune.asked import question_rows, training_questions
 from kgkit.finetune.cells import list_rows, statement_rows
 from kgkit.finetune.parts import Source, export_corpora, rows_of
@@ -137,6 +137,44 @@ def test_a_table_for_evaluation_is_not_learned(tmp_path: Path, open_workspace: O
     assert {row.asset for row in learned} == {"pump"}
     solved = examples("fmsr", 5, graph=graph, split=split, avoiding=frozenset())
     assert {one.asset for one in solved} == {"pump"}
+    asked = pose("fmsr", graph=graph, split=split, holdout="pumps")
+    assert set(asked.seen.values()) == {"none"}  # the baselines do not know it either
+
+
+def test_what_a_table_for_evaluation_lists_is_no_fact_of_the_others(
+    tmp_path: Path, open_workspace: Open
+) -> None:
+    head = "Equipment,Component,Failure mode,Cause\n"
+    for name, lines, role in (
+        ("ours", "Mixer,shaft,unbalance,dirt\nValve,stem,leak,wear\n", "source"),
+        ("theirs", "Pump,shaft,cavitation,air\nMixer,shaft,wear,age\nTank,wall,crack,age\n", "evaluation"),
+    ):  # fmt: skip
+        (tmp_path / f"{name}.csv").write_text(head + lines, encoding="utf-8")
+        kgkit("load", tmp_path / f"{name}.csv", "--role", role, workspace=tmp_path / "w")
+    graph = open_workspace(tmp_path / "w").graph
+
+    def told(role: str | None) -> set[tuple[str, str, bool]]:
+        found = facts(graph, "failure-modes", role=role)
+        return {(fact.asset, fact.right, fact.holds) for fact in found}
+
+    assert told("source") == {
+        ("mixer", "unbalance", True), ("mixer", "leak", False), ("valve", "leak", True), ("valve", "unbalance", False),
+    }  # fmt: skip
+    assert ("tank", "crack", True) in told(None)
+
+
+def test_questions_about_no_asset_are_neither_learned_nor_shown_as_solved(
+    starter: Path, open_workspace: Open
+) -> None:
+    """They are the same on every side of the split: what was shown would be asked."""
+    derivation = open_workspace(starter)
+    graph, split = derivation.graph, derivation.split
+    asked = {one.id for one in pose("taxonomy", graph=graph, split=split).questions}
+    solved = examples("taxonomy", 5, graph=graph, split=split, avoiding=frozenset())
+    part = questions().model_copy(update={"benchmark": "taxonomy"})
+    learned = training_questions(part, graph, split)
+    assert solved
+    assert not {one.id for one in (*solved, *learned)} & asked
 
 
 def test_other_wordings_ask_the_same_with_the_options_moved(

@@ -263,6 +263,21 @@ def test_rows_for_evaluation_alone_are_tested_and_never_trained_on(
     }
 
 
+def test_a_class_that_a_table_for_evaluation_gives_is_not_trained_on(
+    tmp_path: Path, open_workspace: Open
+) -> None:
+    for name, text, role in (("mixer.csv", FMEA, "source"), ("classes.csv", CLASSES, "evaluation")):
+        (tmp_path / name).write_text(text)
+        kgkit("load", tmp_path / name, "--role", role, workspace=tmp_path / "w")
+    (task,) = read_tasks(["FM2CLS"])
+    sides = pose_all(task, open_workspace(tmp_path / "w").graph, SPLIT)
+    assert not sides["train"].queries
+    assert {query.text for query in sides["held_out"].queries} >= {
+        "Failure description: gear wear",
+        "Failure description: oil leak",
+    }
+
+
 def test_a_workspace_that_lacks_a_tasks_data_says_so(tmp_path: Path, open_workspace: Open) -> None:
     path = tmp_path / "compressor.csv"
     path.write_text("Failure Mode,vibration,pressure\nunbalance,x,\nleak,,x\n")
