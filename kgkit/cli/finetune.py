@@ -130,7 +130,7 @@ def finetune(
         root = derivation.workspace.root / "models" / (name or read.name)
         finished = kept(root, read) if resume and not plan else None
         if finished is None:
-            _require_feasible(read, directory, plan=plan, launched=bool(launch))
+            _require_feasible(read, directory, plan=plan, launch=configuration)
             if plan:
                 root = Path(stack.enter_context(TemporaryDirectory(prefix="kgkit-plan-")))
             prepared = prepare(
@@ -158,14 +158,14 @@ def _require_adapter(recipe: "Recipe", *, merge: bool) -> None:
         raise UsageError("--merge is for adapters: with lora null the whole model is trained")
 
 
-def _require_feasible(recipe: "Recipe", model: Path, *, plan: bool, launched: bool) -> None:
+def _require_feasible(recipe: "Recipe", model: Path, *, plan: bool, launch: Path | None) -> None:
     """Raise UsageError for what could not be carried out to its end on this machine; a plan may be of a larger one."""
     from kgkit.finetune.memory import require_machine, require_one_device
 
-    if plan or not launched:
+    if plan or not launch:
         require_one_device()
     if not plan:
-        require_machine(recipe, model)
+        require_machine(recipe, model, launch)
 
 
 def _show_plan(options: GlobalOptions, prepared: "Prepared") -> None:

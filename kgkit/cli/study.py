@@ -73,7 +73,7 @@ def study(
         )
         for run in runs:
             if not plan:
-                require_machine(run.recipe, run.model)
+                require_machine(run.recipe, run.model, launch)
         prepared, size = gather(said, runs, bench, derivation.ledger, resume=resume)
         for run, one in zip(runs, prepared, strict=True):
             if one is not None and run.seed == said.seeds[0]:
@@ -170,7 +170,7 @@ def say_estimates(plans: "Sequence[RunPlan]", *, times: int = 1) -> None:
             else ", too much: lower batch or context, or set checkpointing=true"
         )
         say(
-            f"{machine}: about {clock(hours * 3600)}, {need:.1f} GB of {memory / 1e9:.0f} on each GPU{advice} (estimated, not measured)"
+            f"{machine}: about {clock(hours * 3600)}, {need:.1f} GB of {memory / 1e9:.0f} on each GPU{advice} (estimated for bfloat16, not measured)"
         )
 
 

@@ -20,10 +20,12 @@ def step_bytes(job: Job) -> int:
     from transformers import AutoConfig
 
     stage, tokens = job.stage, job.recipe.context
-    vocabulary = AutoConfig.from_pretrained(job.model, local_files_only=True).vocab_size
+    config = AutoConfig.from_pretrained(job.model, local_files_only=True).get_text_config()
     each = _DIVERGENCE_BYTES if stage.distillation else _LOGIT_BYTES
     sequences = stage.batch * (2 if stage.preference else 1)
-    return sequences * (activation_bytes(job, tokens=tokens) + each * tokens * int(vocabulary))
+    return sequences * (
+        activation_bytes(job, tokens=tokens) + each * tokens * int(config.vocab_size)
+    )
 
 
 def activation_bytes(job: Job, *, tokens: int) -> int:
@@ -67,8 +69,9 @@ def _counted(job: Job, tokens: int) -> int:
         model.base_model(input_ids=row, position_ids=row, use_cache=False)
     found = sum(one.untyped_storage().nbytes() for key, one in saved.items() if key not in weights)
     if job.recipe.checkpointing:  # one layer at a time, and what went into each
-        layers = config.num_hidden_layers
-        found = found // layers + 2 * tokens * config.hidden_size * layers
+        text = config.get_text_config()
+        layers = text.num_hidden_layers
+        found = found // layers + 2 * tokens * text.hidden_size * layers
     return int(found)
 
 

@@ -48,7 +48,7 @@ class Study(BaseModel):
     title: str
     source: str
     recipe: str
-    seeds: list[int] = Field(min_length=1)
+    seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = Field(min_length=1)
     every_arm: dict[str, Any]
     """What differs from the recipe in every arm, also where the model is taken as it is."""
     tokens: int | None = Field(gt=0)

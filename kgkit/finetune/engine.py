@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from kgkit.errors import KgkitError
 from kgkit.finetune.distillation import as_tokens, teacher_of
-from kgkit.finetune.job import Job
+from kgkit.finetune.job import Job, number_format
 from kgkit.finetune.measuring import callbacks
 from kgkit.finetune.memory import keep_freed_memory
 from kgkit.finetune.output_head import read_labelled_places_alone
@@ -34,6 +34,10 @@ _STATE = "trainer_state.json"
 _TOKENS, _SECONDS = "tokens", "seconds"
 """What every entry of a history of losses has besides."""
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+class TooLittleMemoryError(KgkitError):
+    """A step does not fit the memory of the device."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +77,7 @@ def train(
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     keep_freed_memory()
     read_labelled_places_alone()
+    forget_peak_memory()
     last = last_checkpoint(job.weights)
     with _told(job), quiet_transformers(), _quiet():
         set_seed(job.recipe.seed)
@@ -93,7 +98,8 @@ def train(
         )
         compute_shared_prefixes_once(trainer.model)
         trainer.train(resume_from_checkpoint=str(last) if last else None)
-        trainer.save_model(str(job.weights))
+        if not job.steps:
+            trainer.save_model(str(job.weights))
         trainer.end()
     history = [one for one in trainer.state.log_history if "loss" in one]
     return Trained(
@@ -119,12 +125,25 @@ def last_checkpoint(weights: Path) -> Path | None:
     return next((one for one in found if _is_whole(one)), None)
 
 
+def forget_peak_memory() -> None:
+    """Let `peak_memory` begin anew, where the system can."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
 def peak_memory() -> int:
-    """The most memory in bytes that was in use: the GPU's where there is one, else this process's."""
+    """The most memory in bytes that was in use since `forget_peak_memory`: the GPU's where there is one, else this process's."""
     import torch
 
     if torch.cuda.is_available():
         return int(torch.cuda.max_memory_allocated())
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
@@ -148,7 +167,7 @@ def _way(job: Job) -> tuple[Any, Any, dict[str, Any]]:
 
     teacher = teacher_of(job.stage)
     if teacher is None:
-        more = {"quantization_config": _quantization(job)}
+        more = {} if job.adapter else {"quantization_config": _quantization(job)}
         if job.stage.preference:
             return trl.DPOConfig, trl.DPOTrainer, more
         return trl.SFTConfig, trl.SFTTrainer, more
@@ -158,7 +177,7 @@ def _way(job: Job) -> tuple[Any, Any, dict[str, Any]]:
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     from trl.experimental.gkd import GKDConfig, GKDTrainer
 
-    dtype = getattr(torch, job.model_arguments()["dtype"])
+    dtype = getattr(torch, number_format(job.recipe))
     model = AutoModelForCausalLM.from_pretrained(teacher, dtype=dtype, local_files_only=True)
     return GKDConfig, GKDTrainer, {"teacher_model": model}
 
@@ -268,16 +287,18 @@ def _watch(on_step: Callable[[Step], None], job: Job) -> "TrainerCallback":
 @contextlib.contextmanager
 def _told(job: Job) -> Iterator[None]:
     """Say what the user can do about what the libraries raise when a disk or the memory is full."""
+    from safetensors import SafetensorError
+
     try:
         yield
     except OSError as error:
         if error.errno not in _NO_SPACE:
             raise
         raise KgkitError(_full(job)) from error
-    except RuntimeError as error:
+    except (RuntimeError, SafetensorError) as error:
         said = str(error)
         if "out of memory" in said or "can't allocate memory" in said:
-            raise KgkitError(
+            raise TooLittleMemoryError(
                 f"{job.name}: too little memory: lower stages.N.batch (and raise accumulation), context, or set checkpointing=true"
             ) from error
         if "No space left" in said or "I/O error" in said or "unexpected pos" in said:

@@ -182,12 +182,12 @@ def targets(lora: Lora, model: Path) -> str | list[str]:
 def adapted(lora: Lora, model: Path) -> dict[str, tuple[int, int]]:
     """Each linear module that an adapter is for, with its rows and columns. Raises UsageError for a name or layers that the model does not have."""
     named = [] if lora.targets == "all-linear" else lora.targets
-    every = linear_modules(model, head=bool(named))
+    every = linear_modules(model)
     for one in named:
         if not any(_is_called(name, one) for name in every):
             known = sorted({name.rpartition(".")[2] for name in every})
             raise UsageError(
-                f"lora.targets: {model.name} has no linear module {one}; it has {', '.join(known)}"
+                f"lora.targets: {model.name} has no linear module {one} below its output head; it has {', '.join(known)}"
             )
     first, last = lora.layers or (0, math.inf)
     found = {
@@ -215,8 +215,8 @@ def _layer_of(name: str, otherwise: int = 0) -> int:
     return int(found.group(1)) if found else otherwise
 
 
-def linear_modules(model: Path, *, head: bool) -> dict[str, tuple[int, int]]:
-    """All linear modules of a model, its output head as well or not, by name, with the two sides of their weights; no weight is read."""
+def linear_modules(model: Path) -> dict[str, tuple[int, int]]:
+    """All linear modules of a model but its output head, which TRL adapts none of, by name, with the two sides of their weights; no weight is read."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
     from transformers.pytorch_utils import Conv1D
@@ -225,9 +225,9 @@ def linear_modules(model: Path, *, head: bool) -> dict[str, tuple[int, int]]:
         empty = AutoModelForCausalLM.from_config(
             AutoConfig.from_pretrained(model, local_files_only=True)
         )
-    output = empty.get_output_embeddings()
+    head = empty.get_output_embeddings()
     return {
         name: (module.weight.shape[0], module.weight.shape[1])
         for name, module in empty.named_modules()
-        if isinstance(module, torch.nn.Linear | Conv1D) and (head or module is not output)
+        if isinstance(module, torch.nn.Linear | Conv1D) and module is not head
     }

@@ -1,15 +1,18 @@
 """What a training run needs at least, counted before a weight is read: parameters, memory, operations for a token; and memory kept between steps."""
 
 import ctypes
+import gc
 import importlib.util
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from kgkit.errors import UsageError
 from kgkit.finetune.distillation import teacher_of
 from kgkit.finetune.job import adapted, number_format
-from kgkit.finetune.recipe import Lora, Recipe
+from kgkit.finetune.recipe import Lora, Recipe, Stage
 
 _OPTIMIZER_BYTES = 16
 """For each trained parameter: itself, its gradient and AdamW's two moments, in float32."""
@@ -30,7 +33,6 @@ class Size:
     trained: int
     least_bytes: int
     on_gpu: int
-    operations_per_token: float
 
 
 def size_of(recipe: Recipe, model: Path) -> Size:
@@ -41,7 +43,6 @@ def size_of(recipe: Recipe, model: Path) -> Size:
     each = 0.5 if recipe.quantized else 2 if number_format(recipe) == "bfloat16" else 4
     teachers = {one for stage in recipe.stages if (one := teacher_of(stage))}
     beside = max((sum(_shapes(one)) for one in teachers), default=0)
-    passes = 2 + (4 if not recipe.lora else 2) + (2 if recipe.checkpointing else 0)
     return Size(
         parameters=parameters,
         trained=trained,
@@ -49,8 +50,14 @@ def size_of(recipe: Recipe, model: Path) -> Size:
         on_gpu=round(
             (frozen + beside) * (0.5 if recipe.quantized else 2) + trained * _OPTIMIZER_BYTES
         ),
-        operations_per_token=float(passes * parameters),
     )
+
+
+def operations_per_token(recipe: Recipe, stage: Stage, size: Size) -> float:
+    """Of a stage's training, two for each parameter that a token goes through on each way: there and back, a teacher's and a reference's way there."""
+    ways = 1 + (2 if not recipe.lora else 1) + recipe.checkpointing + (stage.preference is not None)
+    teacher = teacher_of(stage)
+    return 2.0 * (ways * size.parameters + (sum(_shapes(teacher)) if teacher else 0))
 
 
 def require_one_device() -> None:
@@ -63,18 +70,39 @@ def require_one_device() -> None:
         )
 
 
-def require_machine(recipe: Recipe, model: Path) -> None:
-    """Raise UsageError for 4 bits without CUDA, and where the weights alone do not fit what is free."""
+def require_machine(recipe: Recipe, model: Path, launch: Path | None = None) -> None:
+    """Raise UsageError for 4 bits without CUDA, and where the weights alone do not fit what is free. `launch`: accelerate's configuration of several processes."""
     if not _can_quantize(recipe):
         raise UsageError(
             f"{recipe.name}: quantized is true, which needs a GPU with CUDA and bitsandbytes (pip install bitsandbytes); --set quantized=false trains without"
         )
-    need, free = size_of(recipe, model).least_bytes, free_bytes()
+    need, free = size_of(recipe, model).least_bytes * share_of_device(launch), free_bytes()
     if need > free:
         raise UsageError(
             f"{model.name}: training by {recipe.name} needs {need / 1e9:.1f} GB for weights, gradients and optimizer alone, and {free / 1e9:.1f} GB are free; "
             "take a smaller model, a lora of fewer ranks, precision=bfloat16, or a GPU with quantized=true"
         )
+
+
+def share_of_device(launch: Path | None) -> float:
+    """What of a run a device holds: all, or its part where processes part the model (FSDP, DeepSpeed); a CPU holds that of all processes."""
+    import torch
+
+    if launch is None:
+        return 1.0
+    said = yaml.safe_load(launch.read_text(encoding="utf-8"))
+    processes = int(said.get("num_processes") or 1)
+    each = 1 / processes if said.get("distributed_type") in ("FSDP", "DEEPSPEED") else 1.0
+    return each if torch.cuda.is_available() else each * processes
+
+
+def give_back_memory() -> None:
+    """Free what a trainer or a measured model leaves: both stand in circles of references, and the next one is as large."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def trains_here(recipe: Recipe, size: Size) -> bool:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from kgkit.errors import UsageError
+from kgkit.errors import KgkitError, UsageError
 from kgkit.evaluation.models import CARD
 from kgkit.finetune.job import number_format
 from kgkit.finetune.prepared import RECIPE
@@ -18,13 +18,14 @@ def merge(folder: Path, *, cache_dir: Path) -> Path:
 
     The sum is made in float32 and kept in the number format that the adapter was trained with: rounding it to less loses a part of
     what was learned.
-    Raises UsageError where `folder` holds no adapter, KgkitError where its base is not at hand.
+    Raises UsageError where `folder` holds no adapter, KgkitError where its base is not at hand, or the disk is full.
     """
     base = adapter_base(folder, cache_dir=cache_dir)
     if base is None:
         raise UsageError(f"{folder} is a whole model already: there is no adapter to merge")
     import torch
     from peft import PeftModel
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     kept = getattr(torch, number_format(read_recipe(folder / RECIPE)))
@@ -33,7 +34,10 @@ def merge(folder: Path, *, cache_dir: Path) -> Path:
             base, dtype=torch.float32, local_files_only=True
         )
         merged = PeftModel.from_pretrained(model, folder, local_files_only=True).merge_and_unload()
-        merged.to(kept).save_pretrained(folder / MERGED)
+        try:
+            merged.to(kept).save_pretrained(folder / MERGED)
+        except SafetensorError as error:  # a full disk, as it says
+            raise KgkitError(f"{folder / MERGED}: {error}") from error
         AutoTokenizer.from_pretrained(folder, local_files_only=True).save_pretrained(
             folder / MERGED
         )

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kgkit.finetune.activations import step_bytes
-from kgkit.finetune.engine import Step, train
+from kgkit.finetune.engine import Step, TooLittleMemoryError, train
 from kgkit.finetune.job import steps_of
-from kgkit.finetune.memory import Size, size_of, trains_here
+from kgkit.finetune.memory import Size, operations_per_token, size_of, trains_here
 from kgkit.finetune.prepared import Prepared, sequences
 
 STEPS = 3
@@ -68,7 +68,10 @@ def plan(prepared: Prepared) -> RunPlan:
     size = size_of(prepared.recipe, prepared.model)
     here = trains_here(prepared.recipe, size)
     stages = [_stage(prepared, number, here=here) for number in range(len(prepared.jobs))]
-    operations = size.operations_per_token * sum(stage.tokens for stage in stages)
+    operations = sum(
+        operations_per_token(prepared.recipe, job.stage, size) * one.tokens
+        for job, one in zip(prepared.jobs, stages, strict=True)
+    )
     least = _LEAST_STEP * sum(stage.steps for stage in stages)
     return RunPlan(
         stages=stages,
@@ -102,7 +105,7 @@ def _stage(prepared: Prepared, number: int, *, here: bool) -> StagePlan:
 
 
 def _tried(prepared: Prepared, number: int, *, rows: int, steps: int) -> list[Step]:
-    """Some steps of a stage, as if it began anew: its weights are written aside, the data is read where it is."""
+    """Some steps of a stage, as if it began anew, none where they do not fit; its data is read where it is, nothing is saved."""
     seen: list[Step] = []
     with tempfile.TemporaryDirectory(prefix="kgkit-plan-") as aside:
         trial = replace(
@@ -112,5 +115,8 @@ def _tried(prepared: Prepared, number: int, *, rows: int, steps: int) -> list[St
             weights_in=Path(aside),
             steps=steps,
         )
-        train(trial, rows=rows, on_step=seen.append)
+        try:
+            train(trial, rows=rows, on_step=seen.append)
+        except TooLittleMemoryError:
+            return []
     return seen

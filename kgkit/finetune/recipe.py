@@ -251,7 +251,7 @@ class Recipe(BaseModel):
     source: str
     model: str
     protocol: Protocol
-    seed: int
+    seed: int = Field(ge=0, lt=2**32)
     precision: Literal["float32", "bfloat16", "auto"]
     """`auto`: bfloat16 where the hardware multiplies it, else float32."""
     quantized: bool

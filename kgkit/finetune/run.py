@@ -26,6 +26,7 @@ from kgkit.finetune.engine import Step, train
 from kgkit.finetune.gradient_report import draw, summary
 from kgkit.finetune.job import Job
 from kgkit.finetune.measuring import measures
+from kgkit.finetune.memory import give_back_memory
 from kgkit.finetune.prepared import Prepared, is_begun, sequences
 from kgkit.finetune.recipe import Recipe
 from kgkit.finetune.worker import TRAINED, keep_trained, read_trained, train_in_processes
@@ -139,6 +140,7 @@ def _trained(
             rows = sequences(job, mixed)
             trained = train(job, rows=rows, on_step=watcher.step, report_to=report_to)
             keep_trained(job.folder, trained)
+        give_back_memory()
     found = read_trained(job.folder)
     tokens = sum(mixed.tokens.values()) * job.stage.epochs
     return {
@@ -193,6 +195,7 @@ def measure(uri: str, recipe: Recipe, bench: Bench, watcher: Watcher) -> list[As
             raise KeyboardInterrupt
         name = f"{posed.name}-by-{by}" if often[posed.name] > 1 else posed.name
         found.append(Asked(name=name, posed=posed, result=result))
+    give_back_memory()
     return found
 
 

@@ -3,7 +3,6 @@
 All data is gathered and checked before the first step of the first run. A run that is finished is read back from its card.
 """
 
-import gc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,7 +159,6 @@ def carry_out(
     for one in prepared:
         if one is not None:
             finetune(one, bench, watcher, report_to=report_to, launch=launch)
-            gc.collect()  # a trainer and its model hold each other, and the next one is as large
     measured = [_measured(run, bench, watcher) for run in runs]
     recipe = runs[0].recipe
     found = compared(

@@ -14,7 +14,7 @@ from pathlib import Path
 from kgkit import content
 from kgkit.errors import KgkitError, UsageError
 from kgkit.finetune.engine import Step, Trained, train
-from kgkit.finetune.job import read_job
+from kgkit.finetune.job import number_format, read_job
 from kgkit.workspace import write_atomically
 
 TRAINED = "trained.json"
@@ -81,6 +81,8 @@ def read_trained(folder: Path) -> Trained:
 def main(folder: Path, report_to: str) -> None:
     """Train the stage in `folder` as one of several processes."""
     job, rows = read_job(folder)
+    precise = number_format(job.recipe)  # the recipe says it, not the launcher's configuration
+    os.environ["ACCELERATE_MIXED_PRECISION"] = "bf16" if precise == "bfloat16" else "no"
     first = int(os.environ.get("RANK", "0")) == 0
     told = os.fdopen(os.dup(sys.stdout.fileno()), "w")
 

@@ -1,6 +1,7 @@
 """Training goes on after a kill as if nothing had happened, stops with a clear word, and is what TRL's own command does."""
 
 import json
+import mmap
 import os
 import re
 import signal
@@ -13,7 +14,7 @@ import pytest
 
 from kgkit.errors import KgkitError
 from kgkit.finetune import engine
-from kgkit.finetune.engine import last_checkpoint, train
+from kgkit.finetune.engine import forget_peak_memory, last_checkpoint, peak_memory, train
 from kgkit.finetune.worker import launcher, read_trained, train_in_processes
 from tests.finetune.jobs import job
 
@@ -115,10 +116,19 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(
         assert all(one["loss"] == one["loss"] for one in state["log_history"])
 
 
+@pytest.mark.parametrize("of_safetensors", [True, False])
 def test_a_full_disk_stops_with_a_clear_word(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of_safetensors: bool
 ) -> None:
     import safetensors.torch
+
+    no_space = "No space left on device"
+
+    def full_disk(number: int) -> Exception:
+        if of_safetensors:
+            said = f"Error while serializing: I/O error: {no_space} (os error {number})"
+            return safetensors.SafetensorError(said)
+        return OSError(number, no_space)
 
     made = job(tmp_path / "a", model)
     kept, saved = safetensors.torch.save_file, []
@@ -126,7 +136,7 @@ def test_a_full_disk_stops_with_a_clear_word(
     def full(*arguments: object, **named: object) -> None:
         saved.append(1)
         if len(saved) > 1:
-            raise OSError(28, "No space left on device")
+            raise full_disk(28)
         kept(*arguments, **named)
 
     for module in list(sys.modules.values()):
@@ -158,6 +168,35 @@ def test_trl_on_the_files_that_are_left_gives_the_same_losses(model: Path, tmp_p
 
 
 @pytest.mark.long
+def test_several_processes_take_the_number_format_of_the_recipe(
+    model: Path, tmp_path: Path
+) -> None:
+    """Not that of the launcher's configuration, which for GPUs is bf16."""
+    other = tmp_path / "bf16.yaml"
+    text = launcher("cpu-2").read_text(encoding="utf-8")
+    assert "mixed_precision: 'no'" in text
+    other.write_text(text.replace("mixed_precision: 'no'", "mixed_precision: bf16"), "utf-8")
+    losses = [
+        train_in_processes(
+            job(tmp_path / configuration.stem, model).folder,
+            configuration,
+            on_step=lambda _: None,
+            report_to="none",
+        ).losses
+        for configuration in (launcher("cpu-2"), other)
+    ]
+    assert losses[0] == losses[1]
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux alone forgets")
+def test_the_peak_of_memory_is_that_of_a_stage() -> None:
+    with mmap.mmap(-1, 300 << 20) as block:
+        block.write(b"x" * len(block))
+        before = peak_memory()
+    forget_peak_memory()
+    assert peak_memory() < before - (200 << 20)
+
+
 def test_two_processes_train_one_stage(model: Path, tmp_path: Path) -> None:
     made = job(tmp_path / "a", model)
     steps: list[int] = []

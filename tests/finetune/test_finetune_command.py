@@ -13,6 +13,8 @@ import yaml
 
 from kgkit.evaluation.models import CARD
 from kgkit.evaluation.pose import pose
+from kgkit.finetune import memory
+from kgkit.finetune.engine import TooLittleMemoryError
 from kgkit.finetune.job import adapted
 from kgkit.finetune.recipe import Lora
 from kgkit.finetune.recipe_files import find, read_recipe
@@ -309,8 +311,9 @@ def test_a_run_that_is_stopped_while_it_is_measured_goes_no_further(
     [
         (
             "lora.targets=[q_proj, k_prj]",
-            "has no linear module k_prj; it has down_proj, gate_proj, ",
+            "has no linear module k_prj below its output head; it has down_proj, gate_proj, ",
         ),
+        ("lora.targets=[q_proj, lm_head]", "has no linear module lm_head below its output head"),
         ("lora.layers=[7, 9]", "has the layers 0 to 1, and none of (7, 9) to adapt"),
     ],
 )
@@ -333,10 +336,10 @@ def test_one_kind_of_module_can_be_adapted(model: Path, starter: Path, tmp_path:
     assert all(name.endswith("q_proj") for name in adapter["target_modules"])
 
 
-def test_modules_are_named_by_their_ends_and_the_head_too(model: Path) -> None:
-    lora = Lora(rank=2, alpha=4, dropout=0.0, targets=["self_attn.q_proj", "lm_head"], layers=None)
+def test_modules_are_named_by_their_ends(model: Path) -> None:
+    lora = Lora(rank=2, alpha=4, dropout=0.0, targets=["self_attn.q_proj"], layers=None)
     names = [f"model.layers.{at}.self_attn.q_proj" for at in (0, 1)]
-    assert sorted(adapted(lora, model)) == ["lm_head", *names]
+    assert sorted(adapted(lora, model)) == names
     assert sorted(adapted(lora.model_copy(update={"layers": (1, 1)}), model)) == names[1:]
 
 
@@ -421,7 +424,6 @@ def test_what_this_machine_cannot_train_is_said_before(
 def test_a_containers_memory_is_what_its_limit_leaves(
     files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from kgkit.finetune import memory
 
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     named = next(names for names in memory._CGROUPS.values() if names[0] in files)
@@ -432,6 +434,43 @@ def test_a_containers_memory_is_what_its_limit_leaves(
     assert memory.free_bytes() == 700
     (tmp_path / named[0]).write_text("max", encoding="ascii")
     assert memory.free_bytes() > 1000
+
+
+def test_what_a_device_holds_is_its_part_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    held = {name: memory.share_of_device(launcher(name)) for name in ("cpu-2", "ddp")}
+    assert held == {"cpu-2": 2.0, "ddp": 2.0}  # without a GPU both processes share one memory
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    held = {name: memory.share_of_device(launcher(name)) for name in ("ddp", "fsdp", "deepspeed")}
+    assert held == {"ddp": 1.0, "fsdp": 0.5, "deepspeed": 0.5}
+    assert memory.share_of_device(None) == 1.0
+
+
+def test_a_teachers_and_a_references_way_count_as_operations(model: Path) -> None:
+    small = {**SMALL, "model": str(model)}
+    plain = read_recipe(find("small-sft"), small)
+    taught = {"stages.0.distillation": {"teacher": str(model), "beta": 0.5}}
+    distilled = read_recipe(find("small-sft"), {**small, **taught})
+    preferring = read_recipe(find("industrygpt-dpo"), {"lora.layers": None})
+    each = 2.0 * memory.size_of(plain, model).parameters
+    for recipe, number, ways in ((plain, 0, 2), (distilled, 0, 3), (preferring, 2, 3)):
+        size = memory.size_of(recipe, model)
+        found = memory.operations_per_token(recipe, recipe.stages[number], size)
+        assert found == ways * each
+
+
+def test_a_plan_says_where_a_step_does_not_fit(
+    model: Path, starter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise TooLittleMemoryError("too little memory")
+
+    monkeypatch.setattr("kgkit.finetune.plan.train", full)
+    recipe = recipe_file(tmp_path / "mine.yaml", **QUICK)
+    said = kgkit("finetune", recipe, "--model", model, "--plan", workspace=starter).out
+    assert "here: more memory is wanted than is free" in said
+    assert "one H200: about " in said
 
 
 def test_what_cannot_be_trained_is_said_in_one_line(

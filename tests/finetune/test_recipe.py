@@ -71,6 +71,12 @@ def test_four_bits_want_an_adapter() -> None:
         read_recipe(find("small-sft"), {"lora.targets": []})
 
 
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_is_one_that_every_library_takes(seed: int) -> None:
+    with pytest.raises(ContentError, match="seed: Input should be"):
+        read_recipe(find("small-sft"), {"seed": seed})
+
+
 def test_two_stages_of_one_name_are_refused() -> None:
     stage = read_recipe(find("small-sft")).stages[0].model_dump()
     with pytest.raises(ContentError, match="two stages are called answers"):

@@ -89,7 +89,7 @@ class EmbedderRecipe(BaseModel):
     title: str
     source: str
     model: str
-    seed: int
+    seed: int = Field(ge=0, lt=2**32)
     tasks: list[str] | None
     """Files of evaluation/retrieval/ by name. null: all that the workspace has data for."""
     context: int = Field(gt=0)
