@@ -158,7 +158,8 @@ class Ask:
     `variables` are what the prompt was rendered with: the reference teacher answers from them; the ledger keeps the
     rendered messages alone.
     `continuations`: where there are any, nothing is generated. The last message, the assistant's own, is what they continue, and
-    the reply's text is JSON: for each continuation the list of its tokens' natural log probabilities.
+    the reply's text is JSON: for each continuation the list of its tokens' natural log probabilities. Without messages each is a
+    plain text by itself, no chat, and its first token, which nothing precedes, has none.
     """
 
     stage: str

@@ -64,9 +64,9 @@ def evaluate(
         typer.Option(help="Score the options, or read what is written."),
     ] = "logprob",
     by: Annotated[
-        Literal["letters", "options", "statements", "unnamed-statements"],
+        Literal["letters", "options", "statements", "unnamed-statements", "minimal-pairs"],
         typer.Option(
-            help="What is scored: the letters, the options' texts per character, or each option as a statement, true or false, about the asset or about any machine."
+            help="What is scored: the letters, the options' texts per character, each option as a statement, true or false, about the asset or about any machine, or as a plain sentence beside its denial."
         ),
     ] = "letters",
     shots: Annotated[

@@ -3,8 +3,9 @@
 By log probabilities nothing is generated. `letters`: the likeliest letter after "Answer:". `options`: no letters are shown, and
 the option whose whole text is likeliest, divided by its characters. `statements`: each option is put as a statement of its
 own, and the one that is believed most is chosen, the one believed least to eliminate; `unnamed-statements` say it of any machine
-instead of the asset. Of several right options each is asked about by itself, and is chosen where Yes (of a statement: what is
-looked for) is likelier than No. A tie goes to the first.
+instead of the asset. `minimal-pairs`: no question and no chat, a plain sentence beside its denial, as documents put it, and believed
+is what is likelier than its denial (Warstadt et al., BLiMP, 2020). Of several right options each is asked about by itself, and is
+chosen where Yes (of a statement: what is looked for) is likelier than No. A tie goes to the first.
 """
 
 import json
@@ -18,9 +19,9 @@ from kgkit.questions.wording import Wording
 from kgkit.records import Ask, Failure, Message, Question, Reply, Sampling, Subject
 
 Mode = Literal["logprob", "generate"]
-By = Literal["letters", "options", "statements", "unnamed-statements"]
-STATED: frozenset[By] = frozenset({"statements", "unnamed-statements"})
-"""Those that put every option as a statement."""
+By = Literal["letters", "options", "statements", "unnamed-statements", "minimal-pairs"]
+STATED: frozenset[By] = frozenset({"statements", "unnamed-statements", "minimal-pairs"})
+"""Those that put every option as something that holds or does not."""
 MAX_TOKENS = 512
 """A written answer may think aloud so long."""
 _STAGE = "evaluate"
@@ -67,6 +68,8 @@ def asks_of(question: Question, way: Way, *, identity: Callable[[Subject], str])
     instruction = way.wording.instruction[question.type]
     if way.mode == "generate":
         return [ask(opened(_put(question, way, instruction))[:-1], ())]
+    if pairs := minimal_pairs(question, way):
+        return [ask((), pair) for pair in pairs]
     if stated := statements(question, way):
         true_false = (f" {way.wording.true}", f" {way.wording.false}")
         return [ask(opened(f"{one}\n"), true_false) for one in stated]
@@ -88,7 +91,7 @@ def outcome_of(question: Question, replies: Sequence[Reply | Failure], way: Way)
         answer = read_answer(texts[0], question.options, multiple=question.type == "multiple")
         return _outcome(question, answer.chosen, undecided=answer.undecided or "")
     scores = [[sum(tokens) for tokens in json.loads(text)] for text in texts]
-    if statements(question, way):
+    if minimal_pairs(question, way) or statements(question, way):
         chosen, undecided = _believed(question, scores)
         return _outcome(question, chosen, undecided=undecided)
     if question.type == "multiple":
@@ -106,6 +109,8 @@ def statements(question: Question, way: Way) -> tuple[str, ...]:
         return ()
     if question.type == "true-false":
         return (question.stem,)
+    if way.by == "minimal-pairs":
+        return ()
     said = {"asset": question.asset_name, "subject": question.subject}
     asked = way.wording.render(question.direction, question.polarity, question.type, said)
     number = asked.index(question.stem) if question.stem in asked else 0
@@ -117,10 +122,21 @@ def statements(question: Question, way: Way) -> tuple[str, ...]:
     )  # fmt: skip
 
 
+def minimal_pairs(question: Question, way: Way) -> tuple[tuple[str, str], ...]:
+    """Of every option the sentence that it holds and the one that it does not. None if asked another way, and for a question that is a statement itself."""
+    if way.by != "minimal-pairs" or way.mode != "logprob" or question.type == "true-false":
+        return ()
+    said = {"asset": question.asset_name, "subject": question.subject}
+    return tuple(
+        way.wording.minimal_pair(question.direction, {**said, "option": option})
+        for option in question.options
+    )
+
+
 def _believed(
     question: Question, scores: Sequence[Sequence[float]]
 ) -> tuple[frozenset[int] | None, str]:
-    """What the log probabilities of True and False of each statement choose, and why nothing is chosen."""
+    """What the log probabilities of each statement, as what is true and what is not, choose, and why nothing is chosen."""
     if question.type == "true-false":
         ((true, false),) = scores
         return frozenset({question.option_ids.index("true" if true > false else "false")}), ""

@@ -44,6 +44,10 @@ class Options:
             raise UsageError(
                 f"--by {self.by} puts what tables say, and {posed.name} has questions of a file; score them --by options"
             )
+        if self.by == "minimal-pairs" and self.shots:
+            raise UsageError(
+                "--by minimal-pairs compares sentences that stand alone; leave --shots out"
+            )
         wording = read_wording(posed.questions[0].language)
         return Way(mode=self.mode, by=self.by, examples=solved, wording=wording)
 
@@ -126,7 +130,8 @@ def way_for(model: Model, posed: Posed, bench: Bench, options: Options) -> Way:
     """How this model is asked; its solved examples are about assets of training families."""
     shots = options.shots
     if shots is None:
-        shots = 0 if model.chat or model.teacher is None else SHOTS_FOR_BASE_MODELS
+        asked = model.teacher is not None and options.by != "minimal-pairs"
+        shots = SHOTS_FOR_BASE_MODELS if asked and not model.chat else 0
     solved: tuple[Question, ...] = ()
     if shots:
         solved = examples(

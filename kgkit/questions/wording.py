@@ -15,7 +15,7 @@ from kgkit.records import Polarity, QuestionType
 
 
 class Wording(BaseModel):
-    """The words of one language: stems with their paraphrases, letters, true and false, how to answer, and what an asset is called where it is not named."""
+    """The words of one language: stems with their paraphrases, sentences with their denials, letters, true and false, how to answer, and what an asset is called where it is not named."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -30,12 +30,27 @@ class Wording(BaseModel):
     one_option: str = Field(alias="one-option")
     answer: str
     unnamed: str
+    minimal_pairs: dict[str, tuple[str, str]] = Field(alias="minimal-pairs")
     stems: dict[str, dict[Polarity, dict[QuestionType, list[str]]]] = Field(min_length=1)
 
     def about_option(self, letter: str) -> str:
         """The instruction that asks about one option alone."""
         words = {"letter": letter, "yes": self.yes, "no": self.no}
         return ENVIRONMENT.from_string(self.one_option).render(words)
+
+    def minimal_pair(self, direction: str, names: Mapping[str, str]) -> tuple[str, str]:
+        """The sentence that a fact holds, and the one that it does not; `names` as for `render`. Raises ContentError."""
+        at = f"prompts/questions.{self.language}.yaml: minimal-pairs.{direction}"
+        if direction not in self.minimal_pairs:
+            raise ContentError(f"{at} is missing")
+        try:
+            holds, fails = (
+                ENVIRONMENT.from_string(text).render(names)
+                for text in self.minimal_pairs[direction]
+            )
+        except TemplateError as error:
+            raise ContentError(f"{at}: {error}") from None
+        return holds, fails
 
     def render(
         self,

@@ -18,7 +18,7 @@ from kgkit.errors import UsageError
 from kgkit.records import Ask, Reply, Subject, TokenLogprobs
 from kgkit.teacher.protocol import FailureKind, TeacherError
 from kgkit.teacher.retry_after import retry_after_s
-from kgkit.teacher.scoring import read_prompt_logprobs, scoring_call
+from kgkit.teacher.scoring import read_scores, scoring_call
 
 _CHARACTERS_PER_TOKEN = (
     64  # no tokenizer packs more on average; longer replies are a server gone wild
@@ -120,7 +120,7 @@ class EndpointTeacher:
         found = []
         tokens_in = 0
         for continuation, raw in zip(ask.continuations, await asyncio.gather(*calls), strict=True):
-            logprobs = read_prompt_logprobs(raw, continuation)
+            logprobs = read_scores(raw, ask.messages, continuation)
             if logprobs is None:
                 start = one_line(raw[:4096].decode("utf-8", "replace"), self._line.secrets)
                 raise TeacherError(
@@ -128,7 +128,7 @@ class EndpointTeacher:
                     f"HTTP 200 without log probabilities of the prompt: {start!r}",
                     retryable=False,
                 )
-            tokens_in += len(json.loads(raw).get("prompt_logprobs") or ())
+            tokens_in += len(json.loads(raw).get("prompt_logprobs") or [None, *logprobs])
             found.append(logprobs)
         return Reply(
             ask_id=ask.id,

@@ -108,7 +108,7 @@ class LoadedModel:
         import torch
 
         try:
-            row.prompt = self._encode(row.ask.messages)
+            row.prompt = self._encode(row.ask.messages) if row.ask.messages else []
             row.continuations = self._continuations(row)
         except Exception as error:  # noqa: BLE001 - templates raise what they like
             message = f"the chat template refuses the messages ({said(error)})"
@@ -140,8 +140,10 @@ class LoadedModel:
         return ids
 
     def _continuations(self, row: Row) -> list[list[int]]:
-        """The tokens that each continuation adds to the prompt."""
+        """The tokens that each continuation adds to the prompt; of plain texts all."""
         before = len(row.prompt)
+        if not row.ask.messages:
+            return [self._tokenizer(text)["input_ids"] for text in row.ask.continuations]
         return [
             self._encode(row.ask.messages, continuation)[before:]
             for continuation in row.ask.continuations
@@ -158,7 +160,7 @@ class LoadedModel:
                 )
             else:
                 for tokens in row.continuations:
-                    wanted = [[token] for token in tokens]
+                    wanted = [[token] for token in (tokens if row.prompt else tokens[1:])]
                     texts.append(Text(tokens=[*row.prompt, *tokens[:-1]], wanted=wanted))
         read_together(self._model, texts, device=self._device)
         seconds = round((time.monotonic() - started) / len(rows), 4)

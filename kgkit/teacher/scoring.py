@@ -25,19 +25,32 @@ def plain_text(messages: Sequence[Message]) -> str:
 def scoring_call(
     messages: Sequence[Message], continuation: str, *, model: str, length_parameter: str
 ) -> tuple[str, dict[str, object]]:
-    """Path and body of the call that has `continuation` scored as the end of the assistant's last message (vLLM's way)."""
+    """Path and body of the call that has `continuation` scored as the end of the assistant's last message, or as a text by itself (vLLM's way)."""
+    scored = {"model": model, "temperature": 0.0, "prompt_logprobs": 0}
+    if not messages:
+        return "/completions", {**scored, "prompt": continuation, "max_tokens": 1}
     *before, last = messages
     chat = [{"role": one.role, "content": one.content} for one in before]
     chat.append({"role": "assistant", "content": last.content + continuation})
     return "/chat/completions", {
-        "model": model,
+        **scored,
         "messages": chat,
-        "temperature": 0.0,
         length_parameter: 1,
-        "prompt_logprobs": 0,
         "add_generation_prompt": False,
         "continue_final_message": True,
     }
+
+
+def read_scores(raw: bytes, messages: Sequence[Message], continuation: str) -> list[float] | None:
+    """What the server says to such a call; None where it gives no log probabilities."""
+    if messages:
+        return read_prompt_logprobs(raw, continuation)
+    try:
+        first, *tokens = json.loads(raw)["choices"][0]["prompt_logprobs"]
+        found = [next(iter(token.values()))["logprob"] for token in tokens]
+        return [round(float(one), 6) for one in found] if first is None and found else None
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, StopIteration):
+        return None
 
 
 def read_prompt_logprobs(raw: bytes, continuation: str) -> list[float] | None:

@@ -313,6 +313,8 @@ def test_a_server_without_log_probabilities_is_told_to_write(starter: Path) -> N
     [
         (("general", "--by", "unnamed-statements"), "score them --by options"),
         (("fmsr", "--by", "statements", "--mode", "generate"), "leave one of them out"),
+        (("general", "--by", "minimal-pairs"), "score them --by options"),
+        (("fmsr", "--by", "minimal-pairs", "--shots", "2"), "leave --shots out"),
     ],
 )
 def test_a_way_that_is_none_for_the_questions_is_refused(
@@ -395,6 +397,42 @@ def test_an_unnamed_statement_says_it_of_any_machine() -> None:
     assert all(one.startswith("On the pump, ") for one in put[0])
     assert put[1] == [one.replace("On the pump", "On the machine") for one in put[0]]
     assert len({ask.id for ask in (*named, *unnamed)}) == 6
+
+
+@pytest.mark.parametrize(
+    ("polarity", "type_", "chosen"),
+    [("select", "single", {2}), ("eliminate", "single", {1}), ("select", "multiple", {0, 2})],
+)
+def test_a_sentence_is_believed_by_how_much_likelier_it_is_than_its_denial(
+    polarity: str, type_: str, chosen: set[int]
+) -> None:
+    put = way(by="minimal-pairs")
+    one = question(polarity=polarity, type=type_)
+    asks = asks_of(one, put, identity=lambda _: "m")
+    assert [(ask.messages, ask.continuations) for ask in asks] == [
+        ((), (f"On the pump, {option} helps to detect unbalance.", f"On the pump, {option} does not help to detect unbalance."))
+        for option in one.options
+    ]  # fmt: skip
+    texts = ("[[-9.0, -0.5], [-9.0, -1.0]]", "[[-1.0, -0.6], [-1.0, -0.5]]", "[[-7.0, -1.0], [-7.0, -4.0]]")  # fmt: skip
+    replies = [replied(ask, text) for ask, text in zip(asks, texts, strict=True)]
+    assert outcome_of(one, replies, put).chosen == frozenset(chosen)
+    assert outcome_of(one, [replies[1]] * 3, put).undecided == (
+        "none of them" if type_ == "multiple" else ""
+    )
+
+
+@pytest.mark.local
+@pytest.mark.parametrize(("by", "shots"), [("letters", 5), ("minimal-pairs", 0)])
+def test_a_base_model_sees_examples_but_before_sentences_that_stand_alone(
+    starter: Path, tmp_path: Path, by: str, shots: int
+) -> None:
+    base = tiny_model(tmp_path / "base", context=4096)
+    line = ("evaluate", "fmsr", "--plain", "--limit", "4", "--model", f"local:{base}", "--by", by)
+    kgkit(*line, workspace=starter)
+    (kept,) = (starter / "evaluations" / "fmsr").glob("local*.json")
+    said = json.loads(kept.read_text())
+    assert (said["by"], said["shots"]) == (by, shots)
+    assert not any(one["error"] for one in said["outcomes"])
 
 
 def test_a_statement_is_put_as_it_stands_and_a_solved_one_with_its_verdict() -> None:

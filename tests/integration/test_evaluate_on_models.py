@@ -17,12 +17,17 @@ def choices(workspace: Path, name: str) -> dict[str, list[int] | None]:
 
 
 @pytest.mark.parametrize(
-    ("questions", "alike"), [(24, 0.95), pytest.param(200, 0.98, marks=pytest.mark.long)]
+    ("by", "questions", "alike"),
+    [
+        ("letters", 24, 0.95),
+        ("minimal-pairs", 24, 0.95),
+        pytest.param("letters", 200, 0.98, marks=pytest.mark.long),
+    ],
 )
 def test_vllm_and_the_local_model_choose_alike(
-    vllm, starter: Path, questions: int, alike: float
+    vllm, starter: Path, by: str, questions: int, alike: float
 ) -> None:
-    line = ("evaluate", "fmsr", "--plain", "--limit", str(questions), "--json")
+    line = ("evaluate", "fmsr", "--plain", "--by", by, "--limit", str(questions), "--json")
     here = kgkit(*line, "--model", "local:smollm2", workspace=starter).json
     there = kgkit(*line, "--model", vllm.url, workspace=starter).json
     assert not any(score["n_errors"] for found in (here, there) for score in found["scores"])

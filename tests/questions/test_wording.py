@@ -22,7 +22,11 @@ VARIABLES = {
 }
 TYPES = ("single", "multiple", "true-false")
 LANGUAGES = ("en", "zh")
-NEGATION = {"en": re.compile(r"\b(?:not|cannot)\b"), "zh": re.compile(r"不|没有|无关")}
+NEGATION = {"en": re.compile(r"\b(?:not|cannot)\b"), "zh": re.compile(r"不|没有|无关|无助")}
+DENYING = {
+    "en": {"does", "not", "help", "helps", "belong", "belongs", "stand", "stands"},
+    "zh": set("有无不"),
+}
 WHICH_ONE = {"en": re.compile(r"\bwhich one\b", re.IGNORECASE), "zh": re.compile(r"哪一")}
 DOUBLED = {
     "en": re.compile(r"\b(\w+)\s+\1\b", re.IGNORECASE),
@@ -88,6 +92,23 @@ def test_a_wording_uses_exactly_the_variables_of_its_direction(
     for wording in found:
         used = meta.find_undeclared_variables(prompts.ENVIRONMENT.parse(wording))
         assert used == expected, wording
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_sentence_and_its_denial_differ_by_the_denial_alone(language: str) -> None:
+    pairs = FILES[language]["minimal-pairs"]
+    assert set(pairs) == set(VARIABLES)
+    for direction, (holds, fails) in pairs.items():
+        for text in (holds, fails):
+            used = meta.find_undeclared_variables(prompts.ENVIRONMENT.parse(text))
+            assert used == VARIABLES[direction] | {"option"}, text
+        wording = read_wording(language)
+        names = {"asset": "pump", "subject": "unbalance", "option": "vibration"}
+        said, denied = wording.minimal_pair(direction, names)
+        assert NEGATION[language].search(denied)
+        assert not NEGATION[language].search(said)
+        words = [set(one.split() if language == "en" else one) for one in (said, denied)]
+        assert words[0] ^ words[1] <= DENYING[language]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

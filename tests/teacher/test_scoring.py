@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,7 @@ from kgkit.settings import read_settings
 from kgkit.teacher.ledger import Ledger
 from kgkit.teacher.local import LocalTeacher
 from kgkit.teacher.local_scoring import Text, read_together
-from kgkit.teacher.scoring import plain_text, read_prompt_logprobs
+from kgkit.teacher.scoring import plain_text, read_prompt_logprobs, read_scores, scoring_call
 from tests.integration.models import smollm2
 
 LETTERS = (" A", " B", " C")
@@ -75,6 +76,7 @@ def test_the_local_teacher_scores_letters_and_whole_texts(model, float32) -> Non
         scored("What is 2 + 2?\nA. 3\nB. 4\nC. 5\n", LETTERS),
         scored("What colour is the sky?\n", (" blue", " bright orange stripes")),
         scored("What is 2 + 3?\nA. 3\nB. 4\nC. 5\n", LETTERS),
+        replace(scored("", ("The sky is blue.", "The sky is not blue.")), messages=()),
     ]
 
     async def go():
@@ -87,7 +89,12 @@ def test_the_local_teacher_scores_letters_and_whole_texts(model, float32) -> Non
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(smollm2(), local_files_only=True)
-    for ask, reply in zip(asks, replies, strict=True):
+    *chats, plain = zip(asks, replies, strict=True)
+    for text, found in zip(plain[0].continuations, json.loads(plain[1].text), strict=True):
+        first, *rest = tokenizer(text)["input_ids"]
+        whole = alone(model, Text(tokens=[first, *rest[:-1]], wanted=[[one] for one in rest]))
+        assert found == pytest.approx([one for (one,) in whole], abs=2e-3)
+    for ask, reply in chats:
         chat = [{"role": one.role, "content": one.content} for one in ask.messages]
         before = tokenizer.apply_chat_template(chat, tokenize=False, continue_final_message=True)
         prompt = tokenizer(before, add_special_tokens=False)["input_ids"]
@@ -136,6 +143,16 @@ def test_only_tokens_that_spell_the_continuation_are_its_score(spelt, found) -> 
     ]
     raw = json.dumps({"prompt_logprobs": [None, *tokens]}).encode()
     assert read_prompt_logprobs(raw, " B") == found
+
+
+def test_a_text_by_itself_is_a_completion_whose_first_token_has_no_score() -> None:
+    path, body = scoring_call((), "The sky.", model="m", length_parameter="max_completion_tokens")
+    assert (path, body["prompt"], body["prompt_logprobs"]) == ("/completions", "The sky.", 0)
+    tokens = [None, {"7": {"logprob": -1.5}}, {"8": {"logprob": -2.0}}]
+    raw = json.dumps({"choices": [{"prompt_logprobs": tokens}]}).encode()
+    assert read_scores(raw, (), "The sky.") == [-1.5, -2.0]
+    for refused in (b"", b'{"choices": []}', b'{"choices": [{"prompt_logprobs": null}]}'):
+        assert read_scores(refused, (), "The sky.") is None
 
 
 @pytest.mark.parametrize(
