@@ -177,7 +177,7 @@ def evaluate(
         )
         run = _Run(options=options, bench=bench, asked=asked, budget=budget, public=public)
         results = run.results(models, posed)
-        found = run.table(posed, results, compare=compare)
+        found = run.table(posed, results, compare=compare, before_and_after=retain)
         if case_study:
             chosen = page.cases(posed, found.results(), question or [], ledger=ledger)
             page.write_case_study(case_study, posed, chosen)
@@ -268,7 +268,14 @@ class _Run:
             results.append(one)
         return results
 
-    def table(self, posed: "Posed", results: "list[Result]", *, compare: bool) -> "Table":
+    def table(
+        self,
+        posed: "Posed",
+        results: "list[Result]",
+        *,
+        compare: bool,
+        before_and_after: bool = False,
+    ) -> "Table":
         from kgkit.evaluation.figures import draw
         from kgkit.evaluation.table import kept_results, table
 
@@ -277,7 +284,7 @@ class _Run:
         both = [*results, *kept]
         if not results or any(one.trained_on for one in results):
             both.sort(key=lambda one: one.trained_on is not None)  # what training changed is told
-        found = table(posed, both)
+        found = table(posed, both, before_and_after=before_and_after)
         found.write(folder / posed.name)
         try:
             drawn = draw(found, folder / posed.name)
@@ -305,7 +312,7 @@ class _Run:
         )
         by_letters = replace(self, asked=replace(self.asked, by=Options().by))
         rest_results = by_letters.results(models, rest)
-        self.table(rest, rest_results, compare=False)
+        self.table(rest, rest_results, compare=False, before_and_after=True)
         return retained(posed, results, rest, rest_results, margin=retention.margin)
 
 

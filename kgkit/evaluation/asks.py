@@ -4,13 +4,15 @@ By log probabilities nothing is generated. `letters`: the likeliest letter after
 the option whose whole text is likeliest, divided by its characters. `statements`: each option is put as a statement of its
 own, and the one that is believed most is chosen, the one believed least to eliminate; `unnamed-statements` say it of any machine
 instead of the asset. `minimal-pairs`: no question and no chat, a plain sentence beside its denial, as documents put it, and believed
-is what is likelier than its denial (Warstadt et al., BLiMP, 2020). Of several right options each is asked about by itself, and is
-chosen where Yes (of a statement: what is looked for) is likelier than No. A tie goes to the first.
+is what is likelier than its denial (Warstadt et al., BLiMP, 2020): how much likelier is compared between options, as denials are longer, so
+for questions with one right option alone. Of several right options each is asked about by itself, and is chosen where Yes (of a statement: what is looked for) is likelier than No. A tie goes to the first.
 """
 
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 from kgkit.evaluation.answers import read_answer
@@ -91,7 +93,9 @@ def outcome_of(question: Question, replies: Sequence[Reply | Failure], way: Way)
         answer = read_answer(texts[0], question.options, multiple=question.type == "multiple")
         return _outcome(question, answer.chosen, undecided=answer.undecided or "")
     scores = [[sum(tokens) for tokens in json.loads(text)] for text in texts]
-    if minimal_pairs(question, way) or statements(question, way):
+    if any(math.isnan(score) for some in scores for score in some):
+        return _outcome(question, None, error="no number")
+    if way.by in STATED:
         chosen, undecided = _believed(question, scores)
         return _outcome(question, chosen, undecided=undecided)
     if question.type == "multiple":
@@ -105,12 +109,10 @@ def outcome_of(question: Question, replies: Sequence[Reply | Failure], way: Way)
 
 def statements(question: Question, way: Way) -> tuple[str, ...]:
     """Every option as a statement that it holds, in the same of the wordings as the stem; a question that is a statement as it stands. None if asked another way."""
-    if way.by not in STATED or way.mode != "logprob":
+    if way.by not in ("statements", "unnamed-statements") or way.mode != "logprob":
         return ()
     if question.type == "true-false":
         return (question.stem,)
-    if way.by == "minimal-pairs":
-        return ()
     said = {"asset": question.asset_name, "subject": question.subject}
     asked = way.wording.render(question.direction, question.polarity, question.type, said)
     number = asked.index(question.stem) if question.stem in asked else 0
@@ -123,14 +125,19 @@ def statements(question: Question, way: Way) -> tuple[str, ...]:
 
 
 def minimal_pairs(question: Question, way: Way) -> tuple[tuple[str, str], ...]:
-    """Of every option the sentence that it holds and the one that it does not. None if asked another way, and for a question that is a statement itself."""
-    if way.by != "minimal-pairs" or way.mode != "logprob" or question.type == "true-false":
+    """Of every option the sentence that it holds and the one that it does not. None if asked another way."""
+    if way.by != "minimal-pairs":
         return ()
     said = {"asset": question.asset_name, "subject": question.subject}
     return tuple(
         way.wording.minimal_pair(question.direction, {**said, "option": option})
         for option in question.options
     )
+
+
+def sentences(question: Question, way: Way) -> tuple[str, ...]:
+    """All that is said to the model of the options, each by itself; nothing where it is asked another way."""
+    return tuple(chain(*minimal_pairs(question, way))) or statements(question, way)
 
 
 def _believed(

@@ -44,12 +44,21 @@ class Options:
             raise UsageError(
                 f"--by {self.by} puts what tables say, and {posed.name} has questions of a file; score them --by options"
             )
-        if self.by == "minimal-pairs" and self.shots:
+        if self.by == "minimal-pairs":
+            self._require_pairs(posed)
+        wording = read_wording(posed.questions[0].language)
+        return Way(mode=self.mode, by=self.by, examples=solved, wording=wording)
+
+    def _require_pairs(self, posed: Posed) -> None:
+        if self.shots:
             raise UsageError(
                 "--by minimal-pairs compares sentences that stand alone; leave --shots out"
             )
-        wording = read_wording(posed.questions[0].language)
-        return Way(mode=self.mode, by=self.by, examples=solved, wording=wording)
+        if any(one.type != "single" for one in posed.questions):
+            raise UsageError(
+                f"--by minimal-pairs compares options with each other, and not every question of {posed.name} has one right option; "
+                "score them --by statements"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

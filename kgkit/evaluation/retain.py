@@ -1,7 +1,7 @@
 """Turn a model's results before and after training into a verdict: did it gain on a benchmark, and keep what it knew of the rest?
 
-Both are paired differences on the same questions, with the 95 % intervals of `intervals`: gained where the interval is above zero, kept
-where it is above minus the margin of evaluation/retain.yaml.
+Both are paired differences on the same questions, with the 95 % intervals of `intervals`: gained where the interval is above zero and
+the paired test agrees (two assets alone make an interval too narrow), kept where it is above minus the margin of evaluation/retain.yaml.
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ from kgkit.evaluation.results import Result
 from kgkit.evaluation.scores import exactly_right
 
 _SEED = 0
+_SURE = 0.05
 
 
 class Retention(BaseModel):
@@ -49,21 +50,22 @@ class Retained:
     @property
     def gained(self) -> bool:
         """Surely better on the benchmark."""
-        return self.gain.interval is not None and self.gain.interval.low > 0
+        interval = self.gain.interval
+        return interval is not None and interval.low > 0 and self.gain.p < _SURE
 
     @property
     def kept(self) -> bool:
         """Surely no more than the margin worse on the rest."""
         return self.rest.interval is not None and self.rest.interval.low > -self.margin
 
-    def lines(self) -> list[str]:
+    def lines(self) -> tuple[str, str]:
         """The verdict, one line for each half."""
         gained = "gained" if self.gained else "not surely gained"
         kept = "kept" if self.kept else "not surely kept"
-        return [
+        return (
             f"{gained} on {self.benchmark}: {self.tuned} against {self.base}: {_said(self.gain)}",
             f"{kept} on {self.on}, margin {self.margin}: {self.tuned} against {self.base}: {_said(self.rest)}",
-        ]
+        )
 
     def as_json(self) -> dict[str, object]:
         """The verdict with both comparisons."""
@@ -120,7 +122,7 @@ def _paired(posed: Posed, results: Sequence[Result]) -> Comparison:
 
 def _said(one: Comparison) -> str:
     low, high = _bounds(one.interval)
-    return f"{one.first:.3f} -> {one.second:.3f}, {one.difference:+.3f} [{low}, {high}], {one.n} questions"
+    return f"{one.first:.3f} -> {one.second:.3f}, {one.difference:+.3f} [{low}, {high}], p {one.p:.2g}, {one.n} questions"
 
 
 def _bounds(interval: Interval | None) -> tuple[str, str]:

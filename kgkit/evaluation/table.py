@@ -129,16 +129,19 @@ class Verdict:
         }
 
 
-def table(posed: Posed, results: Sequence[Result]) -> Table:
-    """The table of results for what was posed. Raises UsageError where they learned under different protocols."""
+def table(posed: Posed, results: Sequence[Result], *, before_and_after: bool = False) -> Table:
+    """The table of results for what was posed. Raises UsageError where they learned under different protocols, unless one was trained from the other."""
     protocols = sorted({result.protocol for result in results if result.protocol})
-    if len(protocols) > 1:
+    if len(protocols) > 1 and not before_and_after:
         raise UsageError(
             f"these models learned under different protocols ({', '.join(protocols)}), which no table mixes; evaluate them apart"
         )
     rows = [_row("chance (expected)", {}, posed)]
     rows += [_row(name, _chosen(chosen), posed) for name, chosen in posed.chosen.items()]
-    rows += [_row(label(one), one.by_question(), posed, one) for one in results]
+    rows += [
+        _row(name, one.by_question(), posed, one)
+        for name, one in zip(_labels(results), results, strict=True)
+    ]
     slices = {name: _of_slice(posed, name) for name in SLICES if _of_slice(posed, name)}
     columns = (
         "answered by",
@@ -209,6 +212,15 @@ def label(result: Result) -> str:
     return f"{result.model} ({', '.join(marks)})" if marks else result.model
 
 
+def _labels(results: Sequence[Result]) -> list[str]:
+    """Their labels; where several are called alike, as adapters merged into folders of one name are, with what tells their weights apart."""
+    names = [label(one) for one in results]
+    return [
+        f"{name} {one.identity.rpartition(':')[2][:8]}" if names.count(name) > 1 else name
+        for name, one in zip(names, results, strict=True)
+    ]
+
+
 def _of_slice(posed: Posed, name: str) -> set[str]:
     return {question.id for question in posed.questions if posed.seen.get(question.id) == name}
 
@@ -243,7 +255,7 @@ def _share(row: Row, posed: Posed, ids: set[str]) -> str:
 
 def share(row: Row, posed: Posed, ids: set[str]) -> tuple[float, Interval | None] | None:
     """A row's share of exactly right answers among `ids` with its interval; for chance what is expected. None without answers."""
-    if not row.outcomes:
+    if not row.outcomes and row.result is None:
         some = [chance(question) for question in posed.questions if question.id in ids]
         return (sum(some) / len(some), None) if some else None
     answers = [row.right[id_] for id_ in ids if id_ in row.right]
@@ -316,11 +328,12 @@ def _said(verdict: Verdict) -> str:
 
 def _between(rows: Sequence[Row], posed: Posed) -> list[str]:
     """Every further model against the first, question by question."""
-    models = [row for row in rows if row.result is not None]
+    models = [row for row in rows if row.result is not None and row.right]
     if len(models) < 2:
         return []
     clusters = {question.id: question.asset for question in posed.questions}
     first, *others = models
+    others = [row for row in others if row.right.keys() & first.right.keys()]
     found = [compare(first.right, one.right, clusters, seed=_SEED) for one in others]
     adjusted = holm([one.p for one in found])
     lines = []

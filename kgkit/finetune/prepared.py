@@ -10,7 +10,8 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from kgkit.errors import UsageError
-from kgkit.evaluation.evaluate import Bench
+from kgkit.evaluation.asks import sentences
+from kgkit.evaluation.evaluate import Bench, Options
 from kgkit.evaluation.models import CARD, TrainedOn
 from kgkit.evaluation.pose import Posed, pose
 from kgkit.evaluation.retain import read_retention
@@ -80,13 +81,15 @@ def prepare(
         for directory in (model, *teachers_of(recipe, model))
         if (learned := learned_before(directory, bench.split))
     ]
-    posed = _all_posed(recipe, bench)
+    named = _all_posed(recipe, bench)
+    posed = list(named.values())
     stems = [
         stem
         for one in posed
         for question in one.questions
         for stem in (question.stem, *question.paraphrases)
     ]
+    stems += _stated(recipe, named)
     source = Source(
         graph=bench.graph, ledger=ledger, split=bench.split, folder=folder, seed=recipe.seed, stems=stems,
     )  # fmt: skip
@@ -161,11 +164,29 @@ def require_same(folder: Path, recipe: BaseModel, *, resume: bool) -> None:
         )
 
 
-def _all_posed(recipe: Recipe, bench: Bench) -> list[Posed]:
+def _stated(recipe: Recipe, posed: Mapping[str, Posed]) -> list[str]:
+    """The sentences that the recipe's benchmarks put beside their questions, but those of any machine: what machines share may be learned.
+
+    Raises UsageError for a way of asking that is none for a benchmark's questions.
+    """
+    ways = [
+        (posed[one.benchmark], Options(by=one.by).way(posed[one.benchmark]))
+        for one in recipe.evaluate
+    ]
+    return [
+        sentence
+        for one, way in ways
+        if way.by != "unnamed-statements"
+        for question in one.questions
+        for sentence in sentences(question, way)
+    ]
+
+
+def _all_posed(recipe: Recipe, bench: Bench) -> dict[str, Posed]:
     """Every question that the recipe's benchmarks may ask, also beyond a limit, and the general ones, which any model may be asked later."""
     names = {read_retention().questions, *(measured.benchmark for measured in recipe.evaluate)}
     try:
-        return [pose(name, graph=bench.graph, split=bench.split) for name in sorted(names)]
+        return {name: pose(name, graph=bench.graph, split=bench.split) for name in sorted(names)}
     except UsageError as error:
         raise UsageError(f"{error}; to train without benchmarks: --set 'evaluate=[]'") from None
 

@@ -1,6 +1,7 @@
 """A recipe from its data to a model with a run card: gather, check, measure, train stage after stage, measure again."""
 
 import contextlib
+import dataclasses
 import importlib.util
 import shutil
 import time
@@ -176,7 +177,10 @@ class Asked:
 
 
 def measure(uri: str, recipe: Recipe, bench: Bench, watcher: Watcher) -> list[Asked]:
-    """What the model answers to the recipe's benchmarks, and to the general questions if it says so. Raises KeyboardInterrupt where a signal ends it."""
+    """What the model answers to the recipe's benchmarks, and to the general questions if it says so.
+
+    Raises KeyboardInterrupt where a signal ends it, KgkitError where a model answers nothing at all.
+    """
     asked = [
         (pose(one.benchmark, graph=bench.graph, split=bench.split, limit=one.limit), one.by)
         for one in recipe.evaluate
@@ -193,6 +197,12 @@ def measure(uri: str, recipe: Recipe, bench: Bench, watcher: Watcher) -> list[As
         result = evaluate(uri, posed, bench, options, budget=Budget(), on_event=watcher.event)
         if result.stopped or result.unasked:  # by a signal; half a benchmark is no measurement
             raise KeyboardInterrupt
+        if not exactly_right(posed.questions, result.by_question()):
+            errors = sorted({one.error for one in result.outcomes})
+            raise KgkitError(
+                f"{uri} answers none of the {len(posed.questions)} questions of {posed.name} ({', '.join(errors)}), so that nothing can be compared: "
+                f"take another model, or leave {posed.name} out of the recipe's evaluate"
+            )
         name = f"{posed.name}-by-{by}" if often[posed.name] > 1 else posed.name
         found.append(Asked(name=name, posed=posed, result=result))
     give_back_memory()
@@ -225,14 +235,24 @@ def _verdict(
     """What the tables say of both models, which are written as `kgkit evaluate` writes them, and whether the rest was kept."""
     lines = []
     for one, other in zip(before, after, strict=True):
-        found = table(one.posed, [one.result, other.result])
+        found = table(one.posed, [one.result, other.result], before_and_after=True)
         found.write(folder / one.name)
         lines += found.remarks
     if recipe.retain and recipe.evaluate:
-        gain, rest = ([one[at].result for one in (before, after)] for at in (0, -1))
-        margin = read_retention().margin
-        verdict = retained(before[0].posed, gain, before[-1].posed, rest, margin=margin)
-        lines += verdict.lines()
+        *asked, rest = before
+        rest_results = [rest.result, after[-1].result]
+        verdicts = [
+            retained(
+                dataclasses.replace(one.posed, name=one.name),
+                [one.result, other.result],
+                rest.posed,
+                rest_results,
+                margin=read_retention().margin,
+            )
+            for one, other in zip(asked, after, strict=False)
+        ]
+        lines += [verdict.lines()[0] for verdict in verdicts]
+        lines.append(verdicts[0].lines()[1])
     return lines
 
 

@@ -30,7 +30,7 @@ class Wording(BaseModel):
     one_option: str = Field(alias="one-option")
     answer: str
     unnamed: str
-    minimal_pairs: dict[str, tuple[str, str]] = Field(alias="minimal-pairs")
+    minimal_pairs: dict[str, tuple[str, str]] = Field(alias="minimal-pairs", default_factory=dict)
     stems: dict[str, dict[Polarity, dict[QuestionType, list[str]]]] = Field(min_length=1)
 
     def about_option(self, letter: str) -> str:
@@ -41,13 +41,10 @@ class Wording(BaseModel):
     def minimal_pair(self, direction: str, names: Mapping[str, str]) -> tuple[str, str]:
         """The sentence that a fact holds, and the one that it does not; `names` as for `render`. Raises ContentError."""
         at = f"prompts/questions.{self.language}.yaml: minimal-pairs.{direction}"
-        if direction not in self.minimal_pairs:
+        if direction not in self._pairs:
             raise ContentError(f"{at} is missing")
         try:
-            holds, fails = (
-                ENVIRONMENT.from_string(text).render(names)
-                for text in self.minimal_pairs[direction]
-            )
+            holds, fails = (template.render(names) for template in self._pairs[direction])
         except TemplateError as error:
             raise ContentError(f"{at}: {error}") from None
         return holds, fails
@@ -76,6 +73,13 @@ class Wording(BaseModel):
                 f"prompts/questions.{self.language}.yaml: stems.{direction}.{polarity}.{type_} is missing"
             )
         return self._compiled[key]
+
+    @cached_property
+    def _pairs(self) -> dict[str, list[Template]]:
+        return {
+            direction: [ENVIRONMENT.from_string(text) for text in pair]
+            for direction, pair in self.minimal_pairs.items()
+        }
 
     @cached_property
     def _compiled(self) -> dict[tuple[str, str, str], list[Template]]:

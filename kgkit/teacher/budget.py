@@ -75,7 +75,9 @@ class Budget:
     def expected(self, ask: Ask) -> Amount:
         """The most that one call for `ask` is expected to take."""
         characters = sum(len(message.content) for message in ask.messages)
-        tokens_in = int(characters / _CHARACTERS_PER_TOKEN) + 8 * len(ask.messages)
+        calls = len(ask.continuations) or 1  # each is scored after the whole prompt
+        characters = calls * characters + sum(map(len, ask.continuations))
+        tokens_in = int(characters / _CHARACTERS_PER_TOKEN) + 8 * calls * len(ask.messages)
         return self._amount(tokens_in, ask.sampling.max_tokens)
 
     async def reserve(self, ask: Ask) -> Amount | None:

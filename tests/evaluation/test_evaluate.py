@@ -315,6 +315,7 @@ def test_a_server_without_log_probabilities_is_told_to_write(starter: Path) -> N
         (("fmsr", "--by", "statements", "--mode", "generate"), "leave one of them out"),
         (("general", "--by", "minimal-pairs"), "score them --by options"),
         (("fmsr", "--by", "minimal-pairs", "--shots", "2"), "leave --shots out"),
+        (("fmsr-mix", "--by", "minimal-pairs"), "not every question of fmsr-mix has one right"),
     ],
 )
 def test_a_way_that_is_none_for_the_questions_is_refused(
@@ -399,15 +400,12 @@ def test_an_unnamed_statement_says_it_of_any_machine() -> None:
     assert len({ask.id for ask in (*named, *unnamed)}) == 6
 
 
-@pytest.mark.parametrize(
-    ("polarity", "type_", "chosen"),
-    [("select", "single", {2}), ("eliminate", "single", {1}), ("select", "multiple", {0, 2})],
-)
+@pytest.mark.parametrize(("polarity", "chosen"), [("select", {2}), ("eliminate", {1})])
 def test_a_sentence_is_believed_by_how_much_likelier_it_is_than_its_denial(
-    polarity: str, type_: str, chosen: set[int]
+    polarity: str, chosen: set[int]
 ) -> None:
     put = way(by="minimal-pairs")
-    one = question(polarity=polarity, type=type_)
+    one = question(polarity=polarity)
     asks = asks_of(one, put, identity=lambda _: "m")
     assert [(ask.messages, ask.continuations) for ask in asks] == [
         ((), (f"On the pump, {option} helps to detect unbalance.", f"On the pump, {option} does not help to detect unbalance."))
@@ -416,9 +414,6 @@ def test_a_sentence_is_believed_by_how_much_likelier_it_is_than_its_denial(
     texts = ("[[-9.0, -0.5], [-9.0, -1.0]]", "[[-1.0, -0.6], [-1.0, -0.5]]", "[[-7.0, -1.0], [-7.0, -4.0]]")  # fmt: skip
     replies = [replied(ask, text) for ask, text in zip(asks, texts, strict=True)]
     assert outcome_of(one, replies, put).chosen == frozenset(chosen)
-    assert outcome_of(one, [replies[1]] * 3, put).undecided == (
-        "none of them" if type_ == "multiple" else ""
-    )
 
 
 @pytest.mark.local
@@ -445,6 +440,12 @@ def test_a_statement_is_put_as_it_stands_and_a_solved_one_with_its_verdict() -> 
     (ask,) = asks_of(one, put, identity=lambda _: "m")
     assert [message.content for message in ask.messages] == [f"{said}\n", "Answer: False", f"{said}\n", "Answer:"]  # fmt: skip
     assert outcome_of(one, [replied(ask, "[[-3.0], [-0.5]]")], put).chosen == frozenset({1})
+
+
+def test_weights_that_give_no_numbers_answer_nothing() -> None:
+    (ask,) = asks_of(question(), way(), identity=lambda _: "m")
+    outcome = outcome_of(question(), [replied(ask, "[[NaN], [NaN], [NaN]]")], way())
+    assert (outcome.chosen, outcome.undecided, outcome.error) == (None, "", "no number")
 
 
 def test_what_failed_is_an_error_and_not_undecided() -> None:

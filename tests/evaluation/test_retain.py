@@ -1,6 +1,7 @@
 """The verdict on training: gained on a benchmark, and kept what was known of the rest."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,21 @@ def test_gained_needs_an_interval_above_zero() -> None:
     assert verdict(before=40, after=20, rest_before=300, rest_after=300) == (False, True)
 
 
+def test_two_assets_that_happen_to_gain_are_no_gain() -> None:
+    """Their interval is above zero, as it draws these two alone; four questions of sixty are no evidence."""
+    bench = posed(
+        [replace(one, asset="ab"[n % 2]) for n, one in enumerate(BENCH.questions)], name="bench"
+    )
+    before, after = (
+        result(name, bench, {one.id: int(n < right) for n, one in enumerate(bench.questions)})
+        for name, right in (("base", 20), ("tuned", 24))
+    )
+    found = retained(bench, [before, after], bench, [before, after], margin=0.03)
+    assert found.gain.interval is not None
+    assert found.gain.interval.low > 0
+    assert not found.gained
+
+
 def test_kept_needs_an_interval_above_minus_the_margin() -> None:
     assert verdict(before=20, after=40, rest_before=300, rest_after=297) == (True, True)
     assert verdict(before=20, after=40, rest_before=300, rest_after=291) == (True, False)
@@ -51,10 +67,10 @@ def test_both_halves_are_said_with_their_numbers() -> None:
         for name, right in (("base", 0), ("tuned", 1))
     )
     found = retained(BENCH, [one, other], BENCH, [other, one], margin=0.03)
-    assert found.lines() == [
-        "gained on bench: tuned against base: 0.000 -> 1.000, +1.000 [+1.000, +1.000], 60 questions",
-        "not surely kept on bench, margin 0.03: tuned against base: 1.000 -> 0.000, -1.000 [-1.000, -1.000], 60 questions",
-    ]
+    assert found.lines() == (
+        "gained on bench: tuned against base: 0.000 -> 1.000, +1.000 [+1.000, +1.000], p 1.7e-18, 60 questions",
+        "not surely kept on bench, margin 0.03: tuned against base: 1.000 -> 0.000, -1.000 [-1.000, -1.000], p 1.7e-18, 60 questions",
+    )
     said = json.loads(json.dumps(found.as_json()))
     assert (said["gained"], said["kept"], said["margin"], said["gain"]["difference"]) == (
         True,

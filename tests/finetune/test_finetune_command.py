@@ -111,6 +111,12 @@ def test_what_the_model_has_learned_before_is_learned(
     assert found["corpora"] == ["lectures", "mine.jsonl"]
     assert found["protocol"] == "transfer"  # what was learned stays learned
 
+    card.write_text(yaml.safe_dump({"trained_on": learned | {"protocol": "alia"}}), "utf-8")
+    said = kgkit(
+        "finetune", mine, "--model", base, "--name", "third", "--json", workspace=starter
+    ).json
+    assert said["evaluation"][0]["questions"] == 6  # documents first, then cells: compared as well
+
     learned["families"] = ["compressors", "tanks"]
     card.write_text(yaml.safe_dump({"trained_on": learned}), encoding="utf-8")
     teacher = f"stages.0.distillation.teacher={base}"
@@ -130,7 +136,7 @@ def test_what_the_model_has_learned_before_is_learned(
     ):
         refused = kgkit(*line, workspace=starter, code=3).err
         assert "base: it has learned from compressors, which this workspace holds out" in refused
-    assert [each.name for each in (starter / "models").iterdir()] == ["small-sft"]
+    assert {each.name for each in (starter / "models").iterdir()} == {"small-sft", "third"}
 
 
 @pytest.mark.parametrize(
@@ -244,6 +250,28 @@ def test_questions_that_will_be_asked_are_refused_in_files(
     recipe = recipe_file(tmp_path / "mine.yaml", **{**QUICK, "stages.0.data.0": part})
     said = kgkit("finetune", recipe, "--model", model, workspace=starter, code=3).err
     assert "asks what the evaluation asks: What is the capital of Portugal?" in said
+
+
+def test_a_benchmark_asked_in_two_ways_has_two_verdicts(
+    model: Path, starter: Path, tmp_path: Path
+) -> None:
+    """And is searched for in both: a way that is none for its questions is refused before the data is gathered."""
+    ways = [{"benchmark": "fmsr", "by": by, "limit": 6} for by in ("letters", "minimal-pairs")]
+    changes = {**QUICK, "evaluate": ways, "retain": True}
+    del changes["evaluate.0.limit"]
+    mine = recipe_file(tmp_path / "mine.yaml", **changes)
+    line = ("finetune", mine, "--model", model)
+    said = kgkit(*line, "--json", workspace=starter).json
+    names = [one["benchmark"] for one in said["evaluation"]]
+    assert names == ["fmsr-by-letters", "fmsr-by-minimal-pairs", "general"]
+    card = yaml.safe_load(Path(said["run_card"]).read_text(encoding="utf-8"))
+    *_, letters, pairs, rest = card["verdict"]
+    assert "gained on fmsr-by-letters:" in letters
+    assert "gained on fmsr-by-minimal-pairs:" in pairs
+    assert "kept on general" in rest
+    other = 'evaluate=[{"benchmark": "fmsr-mix", "by": "minimal-pairs", "limit": 6}]'
+    said = kgkit(*line, "--set", other, "--name", "other", workspace=starter, code=2).err
+    assert "not every question of fmsr-mix has one right option" in said
 
 
 def test_a_recipe_without_benchmarks_ends_with_its_verdict(
