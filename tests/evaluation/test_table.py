@@ -27,6 +27,10 @@ def test_models_of_one_name_are_told_apart_by_their_weights() -> None:
         result("merged", OF, chosen).model_copy(update={"identity": f"merged@sha256:{digest}"})
         for chosen, digest in ((RIGHT, "a1b2c3d4e5"), (dict.fromkeys(RIGHT, 0), "f6e7d8c9b0"))
     )
-    found = table(OF, [first, second, result("other", OF, RIGHT)])
-    assert [line[0] for line in found.rows[1:]] == ["merged a1b2c3d4", "merged f6e7d8c9", "other"]
-    assert [one["model"] for one in found.as_json()["scores"] if one["slice"] == "" and one["metric"] == "exact match"] == [line[0] for line in found.rows[1:]]  # fmt: skip
+    of = posed(OF.questions)
+    of.chosen["popularity"] = {id_: frozenset({0}) for id_ in RIGHT}
+    found = table(of, [first, second, result("other", of, RIGHT)])
+    names = ["merged a1b2c3d4", "merged f6e7d8c9", "other"]
+    assert [line[0] for line in found.rows[2:]] == names
+    verdicts = [found.verdicts[name]["all questions"].best for name in names]
+    assert verdicts == ["popularity", None, "popularity"]
