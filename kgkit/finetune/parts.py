@@ -1,12 +1,13 @@
 """Turn each part of a stage's data into rows: from the workspace's corpora, its tables, files, or text that Python carries."""
 
 import contextlib
+import random
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kgkit.corpora import export as exporting
 from kgkit.corpora.cpt import cpt
@@ -32,6 +33,9 @@ from kgkit.names import asset_id, failure_mode_id, sensor_id
 from kgkit.records import digest
 from kgkit.splits import Split
 from kgkit.teacher.ledger import Ledger
+
+if TYPE_CHECKING:
+    import datasets
 
 Cells = set[tuple[str, ...]]
 EXPORTED = "corpora"
@@ -70,7 +74,7 @@ def rows_of(part: Part, source: Source) -> Iterator[Row]:
         return _corpus(part, source)
     if isinstance(part, FilesPart):
         return _files(part, source.graph)
-    return _general(part)
+    return _general(part, source)
 
 
 def export_corpora(parts: Iterable[Part], source: Source) -> None:
@@ -126,9 +130,17 @@ def _matrix(graph: GraphStore) -> Cells:
 
 
 def _files(part: FilesPart, graph: GraphStore) -> Iterator[Row]:
+    matrix = _matrix(graph)
+    for number, row in enumerate(_dataset(part.path, part.config), start=1):
+        id_ = str(row.get("id") or number)
+        yield _row(row, matrix, id_=id_, part=part.label, where=f"{part.path}: row {number}")
+
+
+def _dataset(path: Path, config: str | None) -> "datasets.Dataset":
+    """What Hugging Face's datasets reads there. Raises UsageError, ContentError."""
     import datasets
 
-    path = part.path.expanduser()
+    path = path.expanduser()
     if not path.exists():
         raise UsageError(f"{path}: no such file or folder of training data")
     datasets.disable_progress_bars()
@@ -138,17 +150,14 @@ def _files(part: FilesPart, graph: GraphStore) -> Iterator[Row]:
             saved = datasets.load_from_disk(str(path))
             loaded = saved["train"] if isinstance(saved, datasets.DatasetDict) else saved
         elif path.is_dir():
-            loaded = datasets.load_dataset(str(path), part.config, split="train")
+            loaded = datasets.load_dataset(str(path), config, split="train")
         elif path.suffix in kinds:
             loaded = datasets.load_dataset(kinds[path.suffix], data_files=str(path), split="train")
         else:
             raise UsageError(f"{path}: is no folder, JSONL, Parquet or CSV")
     except (ValueError, OSError, KeyError, datasets.exceptions.DatasetGenerationError) as error:
         raise ContentError(f"{path}: {' '.join(str(error).split())[:300]}") from None
-    matrix = _matrix(graph)
-    for number, row in enumerate(loaded, start=1):
-        id_ = str(row.get("id") or number)
-        yield _row(row, matrix, id_=id_, part=part.label, where=f"{path}: row {number}")
+    return loaded
 
 
 def _row(row: Mapping[str, Any], matrix: Cells, *, id_: str, part: str, where: str) -> Row:
@@ -215,7 +224,30 @@ def _turns(messages: object, where: str) -> Turns:
     return tuple({"role": one["role"], "content": one["content"]} for one in messages)
 
 
-def _general(part: GeneralPart) -> Iterator[Row]:
+def _general(part: GeneralPart, source: Source) -> Iterator[Row]:
+    """The rows of a general corpus, or of the language reference that comes with Python."""
+    if part.path is None:
+        rows = list(_reference(part))
+        yield from (rows[at] for at in _drawn(part, len(rows), source.seed))
+        return
+    loaded, matrix = _dataset(part.path, None), _matrix(source.graph)
+    for at in _drawn(part, len(loaded), source.seed):
+        where = f"{part.path}: row {at + 1}"
+        row = _row(loaded[at], matrix, id_=str(at + 1), part=part.label, where=where)
+        if row.form != part.form:
+            raise ContentError(f"{where}: is a {row.form}, and the part says form: {part.form}")
+        yield row
+
+
+def _drawn(part: GeneralPart, count: int, seed: int) -> Sequence[int]:
+    """The places of the rows that a part takes: all, or as many as it says, drawn and in their order."""
+    if part.rows is None or part.rows >= count:
+        return range(count)
+    draw = random.Random(f"{seed}/{part.label}")  # noqa: S311 - a draw, no secret
+    return sorted(draw.sample(range(count), part.rows))
+
+
+def _reference(part: GeneralPart) -> Iterator[Row]:
     """The language reference that comes with Python (`help("with")`), under the PSF licence."""
     from pydoc_data.topics import topics
 

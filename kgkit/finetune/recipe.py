@@ -12,7 +12,8 @@ Protocol = Literal["alia", "transfer"]
 Answer = Literal["letters", "options", "explained"]
 NAME = r"^[a-z0-9][a-z0-9-]*$"
 """What recipes, studies, stages and arms may be called."""
-GENERAL = "general: Python's reference"
+GENERAL = "general: "
+"""How the labels of parts with general text begin."""
 """What the rows of general text are called in cards."""
 
 
@@ -108,15 +109,20 @@ class FilesPart(_Part):
 
 
 class GeneralPart(_Part):
-    """General text that Python carries: the topics of its language reference (`text`), or each as a question with its answer (`chat`)."""
+    """General text, of which rows that tell of the evaluation are left out and counted: of `path`, as `files` reads it, at most so many `rows` drawn.
+
+    Without a path what Python carries: the topics of its language reference (`text`), or each as a question with its answer (`chat`).
+    """
 
     source: Literal["general"]
     form: Literal["text", "chat"]
+    path: Path | None
+    rows: int | None = Field(ge=1)
 
     @property
     def label(self) -> str:
         """What its rows are called in cards."""
-        return GENERAL
+        return GENERAL + (self.path.name if self.path else "Python's reference")
 
 
 Part = Annotated[

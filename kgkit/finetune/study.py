@@ -224,7 +224,7 @@ def _answered(number: int, runs: Sequence[Run], measured: Sequence[Sequence[Aske
 def _trained(run: Run) -> Trained:
     if run.folder is None:
         return Trained(
-            arm=run.arm, seed=None, folder=str(run.model), tokens=0, documents=0, epochs=0.0, steps=0, seconds=0.0, gradients={},
+            arm=run.arm, seed=None, folder=run.model.name, tokens=0, documents=0, epochs=0.0, steps=0, seconds=0.0, gradients={},
         )  # fmt: skip
     card = cards.read(run.folder)
     stages = card["stages"]
@@ -232,9 +232,11 @@ def _trained(run: Run) -> Trained:
     return Trained(
         arm=run.arm,
         seed=run.seed,
-        folder=str(run.folder),
+        folder=run.folder.name,
         tokens=sum(stage["tokens"] for stage in stages),
-        documents=sum(count for each in rows for name, count in each.items() if name != GENERAL),
+        documents=sum(
+            count for each in rows for name, count in each.items() if not name.startswith(GENERAL)
+        ),
         epochs=sum(stage.epochs for stage in run.recipe.stages),
         steps=sum(stage["steps"] for stage in stages),
         seconds=sum(stage["seconds"] for stage in stages),

@@ -112,7 +112,7 @@ def test_what_differs_in_every_arm_gives_way_to_what_is_set_and_that_to_the_arm(
 
 
 def test_a_whole_part_of_a_list_can_be_replaced(tmp_path):
-    part = {"source": "general", "form": "chat", "share": None}
+    part = {"source": "general", "form": "chat", "path": None, "rows": None, "share": None}
     found = study(tmp_path / "mine.yaml", arms={"base": None, "other": {"stages.0.data.0": part}})
     recipe = read_arm(found, "other", seed=0)
     assert recipe is not None

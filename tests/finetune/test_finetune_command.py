@@ -375,7 +375,7 @@ def test_pythons_reference_is_no_file_of_ones_own(
     model: Path, starter: Path, tmp_path: Path
 ) -> None:
     """Where it names a held-out asset, as *generator*, the row is left out: nobody could take it out."""
-    part = {"source": "general", "form": "text", "share": None}
+    part = {"source": "general", "form": "text", "path": None, "rows": None, "share": None}
     changes = {"stages.0.data": [part], "evaluate": [], "retain": False}
     recipe = recipe_file(tmp_path / "mine.yaml", **changes)
     kgkit("content", "copy", tmp_path / "own", workspace=starter)
@@ -390,6 +390,27 @@ def test_pythons_reference_is_no_file_of_ones_own(
     kgkit("load", tmp_path / "generator.csv", workspace=tmp_path / "w", env=env)
     (some,) = kgkit(*line, workspace=tmp_path / "w", env=env).json["stages"]
     assert 0 < some["rows"] < every["rows"]
+
+
+def test_a_general_corpus_of_ones_own_is_drawn_from_and_searched(
+    model: Path, starter: Path, tmp_path: Path
+) -> None:
+    """Web text names everything: what tells of the evaluation is left out and counted, not refused."""
+    texts = [f"The leak number {n} of the pump." for n in range(20)]
+    texts[3:3] = ["A compressor vibrates.", "What is the capital of Portugal? Lisbon."]
+    data = tmp_path / "web.jsonl"
+    data.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
+    part = {"source": "general", "form": "text", "path": str(data), "rows": None, "share": None}
+    changes = {**QUICK, "stages.0.data": [part], "evaluate": []}
+    del changes["stages.0.data.0.rows"], changes["stages.0.data.0.wordings"], changes["evaluate.0.limit"]  # fmt: skip
+    recipe = recipe_file(tmp_path / "mine.yaml", **changes)
+    line = ("finetune", recipe, "--model", model, "--plan", "--json")
+    assert kgkit(*line, workspace=starter).json["stages"][0]["rows"] == 20
+    some = (*line, "--set", "stages.0.data.0.rows=5")
+    assert 3 <= kgkit(*some, workspace=starter).json["stages"][0]["rows"] <= 5
+    chat = (*line, "--set", "stages.0.data.0.form=chat")
+    said = kgkit(*chat, workspace=starter, code=3).err
+    assert "web.jsonl: row 1: is a text, and the part says form: chat" in said
 
 
 def test_a_run_goes_on_in_as_many_processes_as_it_began_with(

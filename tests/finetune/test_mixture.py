@@ -16,7 +16,10 @@ from kgkit.finetune.rows import Row, turn
 
 def stage(*shares: float | None, tokens: int | None = None) -> Stage:
     base = read_recipe(find("small-sft")).stages[0]
-    data = [GeneralPart(source="general", form="text", share=share) for share in shares]
+    data = [
+        GeneralPart(source="general", form="text", path=None, rows=None, share=share)
+        for share in shares
+    ]
     return base.model_copy(update={"data": data, "tokens": tokens})
 
 

@@ -408,7 +408,9 @@ def test_files_that_cannot_be_learned_from_are_named(
 def test_general_text_needs_nothing_but_python(
     form: str, starter: Path, open_workspace: Open, tmp_path: Path
 ) -> None:
-    part = GeneralPart.model_validate({"source": "general", "form": form, "share": None})
+    part = GeneralPart.model_validate(
+        {"source": "general", "form": form, "path": None, "rows": None, "share": None}
+    )
     rows = list(rows_of(part, source(starter, open_workspace, tmp_path)))
     assert len(rows) > 40
     assert {row.form for row in rows} == {form}
