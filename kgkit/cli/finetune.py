@@ -253,51 +253,66 @@ def _show(options: GlobalOptions, finished: "Finished") -> None:
 
 
 class _Told:
-    """What a run tells, as one line that changes."""
+    """What a run tells: what it does, how much of it is done, and the rest in words."""
 
     def __init__(self) -> None:
-        self._what, self._total, self._done, self._text = "", 0, 0, ""
+        self.what, self.total, self.done, self.said = "gathering data", 0, 0, ""
 
     def begins(self, what: str, total: int) -> None:
-        self._what, self._total, self._done = what, total, 0
-        self._text = f"{what}: begins"
+        self.what, self.total, self.done, self.said = what, total, 0, "begins"
         self.show()
 
     def step(self, step: "Step") -> None:
         rate = step.tokens / max(step.seconds, 1e-9)
         left = (step.steps - step.step) * step.seconds / max(step.step, 1)
-        self._text = (
-            f"{self._what}: step {step.step} of {step.steps}, loss {step.loss:.3f}, {rate:.0f} tokens/s, "
+        self.done, self.total = step.step, step.steps
+        self.said = (
+            f"step {step.step} of {step.steps}, loss {step.loss:.3f}, {rate:.0f} tokens/s, "
             f"{step.memory / 1e9:.1f} GB, about {clock(left)} left"
         )
         self.show()
 
     def event(self, event: "Event") -> None:
         if event.kind in ("replied", "cached", "failed"):
-            self._done += 1
-        self._text = f"{self._what}: {self._done} of {self._total} asked"
+            self.done += 1
+        self.said = f"{self.done} of {self.total} asked"
         self.show()
 
     def show(self) -> None:
         """Shown by whoever watches."""
 
-    @property
-    def text(self) -> str:
-        return self._text
-
 
 @contextmanager
 def _progress(options: GlobalOptions) -> Iterator[_Told]:
+    """What the run tells, as a bar on a terminal, as a line now and then elsewhere."""
     told = _Told()
     if options.quiet:
         yield told
     elif not sys.stderr.isatty():
-        told.show = now_and_then(_LINE_EVERY_S, lambda: sys.stderr.write(told.text + "\n"))  # type: ignore[method-assign]
+        told.show = now_and_then(  # type: ignore[method-assign]
+            _LINE_EVERY_S, lambda: sys.stderr.write(f"{told.what}: {told.said}\n")
+        )
         yield told
     else:
         from rich.console import Console
-        from rich.status import Status
+        from rich.progress import BarColumn, Progress, TextColumn
 
-        with Status("gathering data", console=Console(stderr=True)) as status:
-            told.show = now_and_then(0.2, lambda: status.update(told.text))  # type: ignore[method-assign]
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=10),
+            TextColumn("{task.fields[said]}", markup=False),
+        )
+        bar = Progress(*columns, console=Console(stderr=True), refresh_per_second=4, transient=True)
+        with bar:
+            task = bar.add_task(told.what, total=None, said="")
+            told.show = now_and_then(  # type: ignore[method-assign]
+                0.2,
+                lambda: bar.update(
+                    task,
+                    description=told.what,
+                    completed=told.done,
+                    total=told.total or None,
+                    said=told.said,
+                ),
+            )
             yield told

@@ -2,9 +2,13 @@
 
 import json
 import os
+import pty
 import re
+import select
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +18,7 @@ import yaml
 from kgkit.evaluation.models import CARD
 from kgkit.evaluation.pose import pose
 from kgkit.finetune import memory
-from kgkit.finetune.engine import TooLittleMemoryError
+from kgkit.finetune.engine import TooLittleMemoryError, last_checkpoint
 from kgkit.finetune.job import adapted
 from kgkit.finetune.recipe import Lora
 from kgkit.finetune.recipe_files import find, read_recipe
@@ -33,6 +37,11 @@ QUICK: dict[str, Any] = {
     "evaluate.0.limit": 6,
     "retain": False,
 }
+
+
+def without_questions(**changes: Any) -> dict[str, Any]:
+    """The quick recipe, of which nothing is asked."""
+    return {**{key: one for key, one in QUICK.items() if key != "evaluate.0.limit"}, "evaluate": [], **changes}  # fmt: skip
 
 
 def two_stages(path: Path, **second: Any) -> Path:
@@ -71,6 +80,10 @@ def test_a_recipe_becomes_a_model_that_says_what_it_learned(
     assert [len(losses) for losses in said["losses"]] == [-(-rows // 4)]
     assert card["verdict"]
     assert not list(folder.glob("*.bin")) + list(folder.glob("*.pt"))
+
+    compared_with = kgkit("evaluate", "fmsr", "--limit", "6", "--compare", workspace=starter).out
+    assert "local:small-sft" in compared_with  # as README goes on: both, beside what needs no model
+    assert "pair lookup" in compared_with
 
     family = card["trained_on"]["families"][0]
     evaluate = ("evaluate", "fmsr", "--plain", "--limit", "4", "--model", f"local:{folder}")
@@ -392,6 +405,37 @@ def test_pythons_reference_is_no_file_of_ones_own(
     assert 0 < some["rows"] < every["rows"]
 
 
+def test_a_command_killed_in_mid_training_goes_on_to_the_same_losses(
+    model: Path, starter: Path, tmp_path: Path
+) -> None:
+    """Killed as nothing can catch it, on a terminal, where a bar shows how far it has come."""
+    changes = without_questions(**{"stages.0.epochs": 60})
+    recipe = recipe_file(tmp_path / "mine.yaml", **changes)
+    line = ("finetune", recipe, "--model", model)
+    (whole,) = kgkit(*line, "--name", "whole", "--json", workspace=starter).json["losses"]
+
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "kgkit", *map(str, line), "--workspace", str(starter)]
+    weights = starter / "models" / "small-sft" / "stages" / "1-answers" / "weights"
+    shown = b""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=theirs) as run:
+        os.close(theirs)
+        while last_checkpoint(weights) is None or b"tokens/s" not in shown:
+            assert run.poll() is None, shown.decode()
+            if select.select([ours], [], [], 0.05)[0]:
+                shown += os.read(ours, 1 << 16)
+        run.kill()
+    os.close(ours)
+    assert re.search(r"answers .*━.* step \d+ of \d+, loss \d", shown.decode())
+    assert re.search(r"tokens/s, \d\.\d GB, about \d:\d\d:\d\d", shown.decode())
+    assert not (starter / "models" / "small-sft" / "kgkit-run.yaml").exists()
+
+    resumed = kgkit(*line, "--resume", "--json", workspace=starter).json
+    card = yaml.safe_load(Path(resumed["run_card"]).read_text(encoding="utf-8"))
+    assert 0 < card["stages"][0]["resumed_at"] < len(whole)
+    assert resumed["losses"][0] == pytest.approx(whole, abs=1e-6)
+
+
 def test_a_general_corpus_of_ones_own_is_drawn_from_and_searched(
     model: Path, starter: Path, tmp_path: Path
 ) -> None:
@@ -401,8 +445,7 @@ def test_a_general_corpus_of_ones_own_is_drawn_from_and_searched(
     data = tmp_path / "web.jsonl"
     data.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
     part = {"source": "general", "form": "text", "path": str(data), "rows": None, "share": None}
-    changes = {**QUICK, "stages.0.data": [part], "evaluate": []}
-    del changes["stages.0.data.0.rows"], changes["stages.0.data.0.wordings"], changes["evaluate.0.limit"]  # fmt: skip
+    changes = {"stages.0.data": [part], "evaluate": [], "retain": False}
     recipe = recipe_file(tmp_path / "mine.yaml", **changes)
     line = ("finetune", recipe, "--model", model, "--plan", "--json")
     assert kgkit(*line, workspace=starter).json["stages"][0]["rows"] == 20
