@@ -10,14 +10,15 @@ from typing import Any
 import yaml
 
 from kgkit.errors import ContentError
+from kgkit.evaluation.intervals import wilson
 from kgkit.evaluation.models import CARD
 from kgkit.finetune import gradient_report
 from kgkit.finetune.recipe import Recipe
 from kgkit.workspace import write_atomically
 
 MODEL_CARD = "README.md"
-COMPARED = ("benchmark", "questions", "before", "after", "difference (95 % interval)", "p", "undecided after")  # fmt: skip
-"""The columns of a benchmark before and after."""
+COMPARED = ("benchmark", "questions", "before", "after", "difference", "p", "undecided after")
+"""The columns of a benchmark before and after, each number with its 95 % interval."""
 _LIBRARIES = ("kgkit", "torch", "transformers", "trl", "peft", "accelerate", "datasets")
 
 
@@ -85,12 +86,18 @@ def compared(one: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         one["benchmark"],
         str(one["questions"]),
-        f"{one['before']:.3f}",
-        f"{one['after']:.3f}",
+        _share(one["before"], one["questions"]),
+        _share(one["after"], one["questions"]),
         f"{one['difference']:+.3f}{interval}",
         f"{one['p']:.2g}",
         str(one["undecided"]),
     )
+
+
+def _share(value: float, questions: int) -> str:
+    """A share of questions with its own interval (Wilson)."""
+    found = wilson(round(value * questions), questions)
+    return f"{value:.3f}" + (f" [{found.low:.3f}, {found.high:.3f}]" if found else "")
 
 
 def _model_card(card: Mapping[str, Any], recipe: Recipe) -> str:
@@ -135,6 +142,8 @@ def _model_card(card: Mapping[str, Any], recipe: Recipe) -> str:
             f"| {' | '.join(COMPARED)} |",
             "|" + "---|" * len(COMPARED),
             *(f"| {' | '.join(compared(one))} |" for one in card["evaluation"]),
+            "",
+            "Intervals (95 %) of a share are Wilson's, of a difference drawn by whole assets; p is of McNemar's test.",
             "",
             *(f"- {line}" for line in card["verdict"]),
         ]

@@ -3,6 +3,7 @@
 import json
 import mmap
 import os
+import random
 import re
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from kgkit.finetune import engine
 from kgkit.finetune.engine import forget_peak_memory, last_checkpoint, peak_memory, train
 from kgkit.finetune.worker import launcher, read_trained, train_in_processes
 from tests.finetune.jobs import job
+from tests.integration.models import WORDS
 
 pytestmark = [pytest.mark.local, pytest.mark.timeout(600)]
 
@@ -90,6 +92,21 @@ def test_training_computes_shared_prefixes_once_and_learns_the_same(
         hook.remove()
     assert 0 < tokens < tokens_apart
     assert losses == pytest.approx(losses_apart, abs=1e-5)
+
+
+def test_what_is_packed_together_does_not_see_each_other(model: Path, tmp_path: Path) -> None:
+    """Four texts in one sequence have the loss that they have in four rows, before anything is learned."""
+    draw = random.Random(4)
+    texts = [" ".join(draw.choices(WORDS, k=length)) for length in (5, 9, 14, 20)]
+    rows = "".join(json.dumps({"text": text}) + "\n" for text in texts)
+    losses = []
+    for packing, batch, sequences in ((True, 1, 1), (False, 4, 4)):
+        changes = {"stages.0.packing": packing, "stages.0.batch": batch}
+        made = job(tmp_path / f"packing {packing}", model, rows=sequences, changes=changes)
+        (made.data / "train.jsonl").write_text(rows, encoding="utf-8")
+        (loss,) = train(made, rows=sequences, on_step=lambda _: None).losses
+        losses.append(loss)
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
 
 
 def test_half_a_checkpoint_is_not_gone_on_from(tmp_path: Path) -> None:
