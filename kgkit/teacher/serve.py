@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kgkit.errors import KgkitError, ServiceError, UsageError
-from kgkit.teacher.pull import model_directory
+from kgkit.teacher.pull import ADAPTER, model_directory
 
 log = logging.getLogger(__name__)
 
@@ -79,9 +79,14 @@ def serving(
 ) -> Iterator[Server]:
     """A running server for the length of a `with`; its whole process group ends with it.
 
-    `cpu_environment` is where vLLM for CPUs lives or is built; None takes the vLLM that is installed.
+    `cpu_environment` is where vLLM for CPUs lives or is built; None takes the vLLM that is installed. Raises UsageError for an adapter.
     """
     directory = model_directory(model, cache_dir=cache_dir).resolve()
+    if (directory / ADAPTER).exists():
+        raise UsageError(
+            f"{directory} is a LoRA adapter, for which vLLM gives no log probabilities of prompts: merge it "
+            "(`kgkit finetune RECIPE --resume --merge`) and serve its folder merged"
+        )
     if cpu_environment is None:
         command = installed_vllm()
     else:

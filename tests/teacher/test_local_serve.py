@@ -144,6 +144,19 @@ def test_a_taken_port_is_named_before_anything_starts(model, started, tmp_path):
     assert not started.exists()
 
 
+def test_an_adapter_is_refused_with_what_to_do(tmp_path, started):
+    adapter = tmp_path / "tuned"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text("{}", encoding="utf-8")
+    (adapter / "adapter_model.safetensors").write_bytes(b"")
+    with (
+        pytest.raises(UsageError, match=r"tuned is a LoRA adapter.*--merge.*its folder merged"),
+        serving(adapter, port=1, cache_dir=tmp_path, cpu_environment=None),
+    ):
+        pass
+    assert not (tmp_path / "started.json").exists()
+
+
 def test_without_vllm_the_error_names_both_ways(model, tmp_path, monkeypatch):
     monkeypatch.setattr("kgkit.teacher.serve.shutil.which", lambda name: None)
 
