@@ -85,15 +85,16 @@ def require_machine(recipe: Recipe, model: Path, launch: Path | None = None) -> 
 
 
 def share_of_device(launch: Path | None) -> float:
-    """What of a run a device holds: all, or its part where processes part the model (FSDP, DeepSpeed); a CPU holds that of all processes."""
+    """What of a run a device holds: all, or its part where processes part the model (FSDP, DeepSpeed: on GPUs alone); a CPU holds that of all processes."""
     import torch
 
     if launch is None:
         return 1.0
     said = yaml.safe_load(launch.read_text(encoding="utf-8"))
     processes = int(said.get("num_processes") or 1)
-    each = 1 / processes if said.get("distributed_type") in ("FSDP", "DEEPSPEED") else 1.0
-    return each if torch.cuda.is_available() else each * processes
+    if not torch.cuda.is_available():
+        return float(processes)
+    return 1 / processes if said.get("distributed_type") in ("FSDP", "DEEPSPEED") else 1.0
 
 
 def give_back_memory() -> None:

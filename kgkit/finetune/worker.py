@@ -3,6 +3,7 @@
 The first process tells each step as a line of JSON on stdout and leaves `trained.json` beside the weights.
 """
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -10,6 +11,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+
+import yaml
 
 from kgkit import content
 from kgkit.errors import KgkitError, UsageError
@@ -29,7 +32,7 @@ def launchers() -> list[str]:
 
 
 def launcher(name: str) -> Path:
-    """A configuration of accelerate by name, or a file of the user's own. Raises UsageError."""
+    """A configuration of accelerate by name, or a file of the user's own. Raises UsageError, also where it wants a library that is not there."""
     if Path(name).suffix in (".yaml", ".yml"):
         found = Path(name)
     else:
@@ -38,6 +41,13 @@ def launcher(name: str) -> Path:
         raise UsageError(
             f"--launch {name}: there is no such configuration; choose from {', '.join(launchers())}, or a file that `accelerate config` made"
         )
+    try:
+        said = yaml.safe_load(content.text_of(found))
+    except yaml.YAMLError as error:
+        raise UsageError(f"{found}: is no YAML: {' '.join(str(error).split())[:200]}") from None
+    wanted = said.get("distributed_type") if isinstance(said, dict) else None
+    if wanted == "DEEPSPEED" and importlib.util.find_spec("deepspeed") is None:
+        raise UsageError(f"--launch {name}: DeepSpeed is not installed: pip install deepspeed")
     return found
 
 

@@ -217,12 +217,14 @@ def test_the_peak_of_memory_is_that_of_a_stage() -> None:
     assert peak_memory() < before - (200 << 20)
 
 
-def test_two_processes_train_one_stage(model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("configuration", ["cpu-2", pytest.param("fsdp", marks=pytest.mark.long)])
+def test_two_processes_train_one_stage(configuration: str, model: Path, tmp_path: Path) -> None:
+    """On CPUs accelerate parts no model: `fsdp` shows there that its configuration is taken, and trains as `cpu-2` does."""
     made = job(tmp_path / "a", model)
     steps: list[int] = []
     trained = train_in_processes(
         made.folder,
-        launcher("cpu-2"),
+        launcher(configuration),
         on_step=lambda step: steps.append(step.step),
         report_to="none",
     )

@@ -1,5 +1,6 @@
 """`kgkit finetune`: data, training, card and verdict in one command, over a tiny random model."""
 
+import importlib.util
 import json
 import os
 import pty
@@ -528,11 +529,26 @@ def test_a_containers_memory_is_what_its_limit_leaves(
     assert memory.free_bytes() > 1000
 
 
+def test_a_launcher_that_cannot_start_is_refused_before_anything_is_gathered(
+    model: Path, starter: Path, tmp_path: Path
+) -> None:
+    recipe = recipe_file(tmp_path / "mine.yaml", **QUICK)
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("num_processes: [2", encoding="utf-8")
+    line = ("finetune", recipe, "--model", model, "--launch")
+    assert "broken.yaml: is no YAML" in kgkit(*line, broken, workspace=starter, code=2).err
+    if importlib.util.find_spec("deepspeed") is None:
+        said = kgkit(*line, "deepspeed", workspace=starter, code=2).err
+        assert "pip install deepspeed" in said
+    assert not (starter / "models").exists()
+
+
 def test_what_a_device_holds_is_its_part_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    held = {name: memory.share_of_device(launcher(name)) for name in ("cpu-2", "ddp")}
-    assert held == {"cpu-2": 2.0, "ddp": 2.0}  # without a GPU both processes share one memory
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: True)  # deepspeed, for one
+    held = {name: memory.share_of_device(launcher(name)) for name in ("cpu-2", "ddp", "fsdp")}
+    assert set(held.values()) == {2.0}  # without a GPU both processes share one memory
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     held = {name: memory.share_of_device(launcher(name)) for name in ("ddp", "fsdp", "deepspeed")}
     assert held == {"ddp": 1.0, "fsdp": 0.5, "deepspeed": 0.5}
