@@ -109,6 +109,18 @@ def test_what_is_packed_together_does_not_see_each_other(model: Path, tmp_path: 
     assert losses[0] == pytest.approx(losses[1], abs=1e-5)
 
 
+def test_tensorboard_reads_the_losses(model: Path, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    made = job(tmp_path / "a", model)
+    trained = train(made, rows=24, on_step=lambda _: None, report_to="tensorboard")
+    (events,) = made.folder.rglob("events.out.tfevents.*")
+    read = EventAccumulator(str(events.parent))
+    read.Reload()
+    losses = [one.value for one in read.Scalars("train/loss")]
+    assert losses == pytest.approx(trained.losses, rel=1e-5)
+
+
 def test_half_a_checkpoint_is_not_gone_on_from(tmp_path: Path) -> None:
     for step, state in ((5, "{}"), (10, '{"global_st')):
         folder = tmp_path / f"checkpoint-{step}"
