@@ -90,6 +90,8 @@ def read_trained(folder: Path) -> Trained:
 
 def main(folder: Path, report_to: str) -> None:
     """Train the stage in `folder` as one of several processes."""
+    import torch
+
     job, rows = read_job(folder)
     precise = number_format(job.recipe)  # the recipe says it, not the launcher's configuration
     os.environ["ACCELERATE_MIXED_PRECISION"] = "bf16" if precise == "bfloat16" else "no"
@@ -108,6 +110,8 @@ def main(folder: Path, report_to: str) -> None:
         raise SystemExit(1) from None
     if first:
         keep_trained(folder, trained)
+    if torch.distributed.is_initialized():  # else one that ends later may wait for ever at its end
+        torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
