@@ -1,6 +1,6 @@
 """A stage in processes of its own: `accelerate launch --config_file CONFIG -m kgkit.finetune.worker STAGE_FOLDER`.
 
-The first process tells each step as a line of JSON on stdout and leaves `trained.json` beside the weights.
+The first process tells each step as a line of JSON on stdout, leaves `trained.json` beside the weights and then says that it is done.
 """
 
 import importlib.util
@@ -22,6 +22,9 @@ from kgkit.workspace import write_atomically
 
 TRAINED = "trained.json"
 _STEP = "kgkit step "
+_DONE = "kgkit done"
+_END_WITHIN_S = 60.0
+"""Processes whose training is done and kept, and that do not end by themselves, are ended."""
 _TOLD = 2_000
 """Characters of what failed processes said that are shown."""
 
@@ -60,22 +63,43 @@ def train_in_processes(
         "-m", "kgkit.finetune.worker", str(folder), report_to,
     ]  # fmt: skip
     log = folder / "processes.log"
-    with (
-        log.open("w", encoding="utf-8") as errors,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as run,  # noqa: S603
-    ):
-        for line in run.stdout or ():
-            if line.startswith(_STEP):
-                on_step(Step(**json.loads(line.removeprefix(_STEP))))
-    if run.returncode:
+    code = follow(command, log, on_step=on_step)
+    if code:
         said = log.read_text(encoding="utf-8", errors="replace")
         mine = [line for line in said.splitlines() if "kgkit: " in line]
         raise KgkitError(
             mine[0].partition("kgkit: ")[2]
             if mine
-            else f"training ended with exit code {run.returncode}; {log} says: {said[-_TOLD:]}"
+            else f"training ended with exit code {code}; {log} says: {said[-_TOLD:]}"
         )
     return read_trained(folder)
+
+
+def follow(
+    command: list[str],
+    log: Path,
+    *,
+    on_step: Callable[[Step], None],
+    end_within_s: float = _END_WITHIN_S,
+) -> int:
+    """Run `command` and tell its steps; its exit code, 0 as soon as it said that it is done, whatever becomes of it then."""
+    with (
+        log.open("w", encoding="utf-8") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as run,  # noqa: S603
+    ):
+        for line in run.stdout or ():
+            if line.rstrip() == _DONE:
+                break
+            if line.startswith(_STEP):
+                on_step(Step(**json.loads(line.removeprefix(_STEP))))
+        else:
+            return run.wait()
+        for ending in (run.terminate, run.kill):  # accelerate passes the first on to its processes
+            try:
+                run.wait(end_within_s)
+            except subprocess.TimeoutExpired:
+                ending()
+    return 0
 
 
 def keep_trained(folder: Path, trained: Trained) -> None:
@@ -110,6 +134,8 @@ def main(folder: Path, report_to: str) -> None:
         raise SystemExit(1) from None
     if first:
         keep_trained(folder, trained)
+        told.write(f"{_DONE}\n")
+        told.flush()
     if torch.distributed.is_initialized():  # else one that ends later may wait for ever at its end
         torch.distributed.destroy_process_group()
 

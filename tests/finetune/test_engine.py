@@ -16,7 +16,7 @@ import pytest
 from kgkit.errors import KgkitError
 from kgkit.finetune import engine
 from kgkit.finetune.engine import forget_peak_memory, last_checkpoint, peak_memory, train
-from kgkit.finetune.worker import launcher, read_trained, train_in_processes
+from kgkit.finetune.worker import follow, launcher, read_trained, train_in_processes
 from tests.finetune.jobs import job
 from tests.integration.models import WORDS
 
@@ -244,3 +244,24 @@ def test_two_processes_train_one_stage(configuration: str, model: Path, tmp_path
     assert len(trained.losses) == 3
     assert read_trained(made.folder) == trained
     assert (made.weights / "adapter_model.safetensors").is_file()
+
+
+def test_processes_that_do_not_end_after_their_training_are_ended(tmp_path: Path) -> None:
+    """Seen once: a process of a finished group waited for ever."""
+    pid = tmp_path / "pid"
+    hangs = (
+        "import os, time\n"
+        f"open({str(pid)!r}, 'w').write(str(os.getpid()))\n"
+        "print('kgkit done', flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    command = [sys.executable, "-c", hangs]
+    log = tmp_path / "log"
+    assert follow(command, log, on_step=lambda _: None, end_within_s=0.5) == 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+
+
+def test_processes_that_end_before_their_training_have_failed(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "raise SystemExit(3)"]
+    assert follow(command, tmp_path / "log", on_step=lambda _: None) == 3
