@@ -21,6 +21,10 @@ _SAVES = 10
 """How often a stage is saved on its way."""
 
 
+_ADAMW = {"optim": "adamw_torch", "adam_beta1": 0.9, "adam_beta2": 0.999, "adam_epsilon": 1e-8}
+"""What `learning_rate` and `weight_decay` of a recipe are of, whatever the libraries' defaults become."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """A stage on disk. `adapter`: the one of the stage before, which is trained on; None to begin one, or without LoRA.
@@ -64,7 +68,7 @@ class Job:
             "warmup_steps": stage.warmup,
             "weight_decay": stage.weight_decay,
             "max_grad_norm": stage.max_grad_norm,
-            "optim": "adamw_torch",
+            **_ADAMW,
             "train_sampling_strategy": "random",
             "activation_checkpointing": recipe.checkpointing,
             "bf16": number_format(recipe) == "bfloat16",
