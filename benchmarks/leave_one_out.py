@@ -217,7 +217,8 @@ def main() -> None:
             folder.mkdir(parents=True, exist_ok=True)
             found[family] = measure(family, given.recipe, folder)
         with held(given.folder / "results.lock"):  # another run may have written its own meanwhile
-            kept = families_in(path) | found
+            # Sorted, as what an interval draws depends on their order.
+            kept = dict(sorted((families_in(path) | found).items()))
             require_alike(kept)
             results = {
                 "recipe": given.recipe,
