@@ -112,7 +112,7 @@ def test_an_adapter_writes_on_vllm_what_it_writes_here(tuned: Path, tmp_path: Pa
         kgkit(*line, url, workspace=workspace)
     adapter, base, there = (written(workspace, name) for name in ("small-sft", "smollm2@", "tuned"))
     assert len(there) > 10
-    assert alike(there, adapter) >= 0.9 * len(there)
+    assert alike(there, adapter) >= 0.75 * len(there)
     assert alike(there, base) < 0.5 * len(there)
 
 
