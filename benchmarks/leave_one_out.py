@@ -40,11 +40,12 @@ SLICES = ("", "seen=all", "seen=some", "seen=none")
 def kgkit(*arguments: str, content: Path, quiet: bool = True) -> str:
     """Run the command with a content folder of its own; what it printed."""
     command = [sys.executable, "-m", "kgkit", *arguments]
-    stderr = subprocess.DEVNULL if quiet else None
+    stderr = subprocess.PIPE if quiet else None
     env = {**os.environ, "KGKIT_CONTENT": str(content)}
     run = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=stderr, text=True)
     if run.returncode:
-        raise SystemExit(f"{' '.join(command)} ended with {run.returncode}\n{run.stdout}")
+        said = f"{run.stdout}\n{run.stderr or ''}".strip()[-2000:]
+        raise SystemExit(f"{' '.join(command)} ended with {run.returncode}\n{said}")
     return run.stdout
 
 

@@ -145,6 +145,7 @@ def finetune(
             if plan:
                 _show_plan(options, prepared)
                 return
+            _tell_memory(options, prepared)
             with _progress(options) as watcher:
                 finished = run(prepared, bench, watcher, report_to=report_to, launch=configuration)
         merged = merge_adapter(finished.folder, cache_dir=settings.cache_dir) if merge else None
@@ -168,6 +169,19 @@ def _require_feasible(recipe: "Recipe", model: Path, *, plan: bool, launch: Path
         require_machine(recipe, model, launch)
 
 
+def _tell_memory(options: GlobalOptions, prepared: "Prepared") -> None:
+    """Say where it may not fit: a GPU says so itself, a system without memory ends the process without a word."""
+    from kgkit.finetune.plan import short_of_memory
+
+    if short := short_of_memory(prepared):
+        wanted, free = short
+        hint(
+            options,
+            f"{prepared.recipe.name} may take about {wanted / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free: the system may end it. "
+            "Lower stages.N.batch (and raise accumulation), or set checkpointing=true; --plan measures what it takes",
+        )
+
+
 def _show_plan(options: GlobalOptions, prepared: "Prepared") -> None:
     from kgkit.finetune.plan import STEPS, plan
 
@@ -189,9 +203,11 @@ def _show_plan(options: GlobalOptions, prepared: "Prepared") -> None:
             for one in found.stages
         ],
     )
-    if found.stages[0].seconds is None:
+    if unfit := [one.name for one in found.stages if one.seconds is None]:
         need = found.size.least_bytes / 1e9
-        say(f"here: more memory is wanted than is free, at least {need:.1f} GB, or CUDA for 4 bits")
+        say(
+            f"here: more memory is wanted than is free for {', '.join(unfit)} (weights, gradients and optimizer alone: {need:.1f} GB), or CUDA for 4 bits"
+        )
     else:
         say(f"time and memory here: measured on {STEPS} steps")
     say_estimates([found])

@@ -37,6 +37,7 @@ def study(
     from kgkit.evaluation.evaluate import Bench
     from kgkit.evaluation.intervals import require_statistics
     from kgkit.finetune.arms import read_study
+    from kgkit.finetune.card import is_finished
     from kgkit.finetune.memory import require_machine, require_one_device
     from kgkit.finetune.prepared import begun_with
     from kgkit.finetune.run import require_finetune
@@ -72,7 +73,7 @@ def study(
             directory_of=lambda model: begun_with(model, cache_dir=settings.cache_dir),
         )
         for run in runs:
-            if not plan:
+            if not plan and run.folder and not is_finished(run.folder, run.recipe):
                 require_machine(run.recipe, run.model, launch)
         prepared, size = gather(said, runs, bench, derivation.ledger, resume=resume)
         for run, one in zip(runs, prepared, strict=True):
@@ -91,7 +92,10 @@ def study(
 
 
 def tell_cut(options: GlobalOptions, prepared: "Prepared") -> None:
-    """Say which rows are not trained on to their end."""
+    """Say which rows are left out, and which are not trained on to their end."""
+    for part, reasons in prepared.left_out.items():
+        why = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
+        hint(options, f"{prepared.recipe.name}: rows of {part} that are left out: {why}")
     for job, mixed in zip(prepared.jobs, prepared.mixed, strict=True):
         for part, cut in mixed.cut.items():
             hint(

@@ -165,7 +165,7 @@ def versions(libraries: Iterable[str]) -> dict[str, str]:
 
 
 def write_result(result: Result, folder: Path) -> Path:
-    """Keep the result as JSON; its name tells the model and the way it was asked, so that only the same run is replaced."""
+    """Keep the result as JSON; its name tells the model and the way it was asked, so that only the same run is replaced, and that not by less: the same answers without variants."""
     way = [
         result.identity,
         result.mode,
@@ -176,8 +176,17 @@ def write_result(result: Result, folder: Path) -> Path:
     ]
     name = f"{slug(result.model)[-60:]}-{digest(way)[:12]}.json"
     path = folder / result.benchmark / name
+    if not result.robust and path.exists() and _has_more(read_result(path), result):
+        return path
     write_atomically(path, (result.model_dump_json(indent=1) + "\n").encode())
     return path
+
+
+def _has_more(kept: Result, result: Result) -> bool:
+    """Whether what is kept has the same answers, and those to variants besides."""
+    alone = {"robust": False, "versions": {}, "outcomes": []}
+    same = kept.model_copy(update=alone) == result.model_copy(update=alone)
+    return kept.robust and same and kept.by_question() == result.by_question()
 
 
 def read_result(path: Path) -> Result:

@@ -134,7 +134,7 @@ def table(posed: Posed, results: Sequence[Result], *, before_and_after: bool = F
     protocols = sorted({result.protocol for result in results if result.protocol})
     if len(protocols) > 1 and not before_and_after:
         raise UsageError(
-            f"these models learned under different protocols ({', '.join(protocols)}), which no table mixes; evaluate them apart"
+            f"these models learned under different protocols ({', '.join(protocols)}), which no table mixes; evaluate them apart, those of one protocol named with --model"
         )
     rows = [_row("chance (expected)", {}, posed)]
     rows += [_row(name, _chosen(chosen), posed) for name, chosen in posed.chosen.items()]
@@ -175,17 +175,17 @@ def table(posed: Posed, results: Sequence[Result], *, before_and_after: bool = F
 
 
 def kept_results(folder: Path, posed: Posed, *, but: Sequence[Result]) -> list[Result]:
-    """The results that are kept for exactly these questions, by name; without those of `but`, and of its protocol where it has one."""
+    """The results that are kept for exactly these questions, by name; without those of `but`, and of its protocol where it has one (of two: of none)."""
     wanted = questions_digest(posed.questions)
     have = {(one.identity, one.mode, one.by, one.shots) for one in but}
-    protocol = next((one.protocol for one in but if one.protocol), None)
+    protocols = {one.protocol for one in but if one.protocol}
     found = [read_result(path) for path in sorted((folder / posed.name).glob("*-*.json"))]
     return [
         one
         for one in found
         if one.questions == wanted
         and (one.identity, one.mode, one.by, one.shots) not in have
-        and (protocol is None or one.protocol in ("", protocol))
+        and (not protocols or not one.protocol or protocols == {one.protocol})
     ]
 
 

@@ -1,5 +1,6 @@
 """What a trained model says of itself: kgkit-run.yaml for programs, README.md for people and hubs."""
 
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -14,12 +15,13 @@ from kgkit.evaluation.intervals import wilson
 from kgkit.evaluation.models import CARD
 from kgkit.finetune import gradient_report
 from kgkit.finetune.recipe import Recipe
+from kgkit.teacher.pull import sha256_of
 from kgkit.workspace import write_atomically
 
 MODEL_CARD = "README.md"
 COMPARED = ("benchmark", "questions", "before", "after", "difference", "p", "undecided after")
 """The columns of a benchmark before and after, each number with its 95 % interval."""
-_LIBRARIES = ("kgkit", "torch", "transformers", "trl", "peft", "accelerate", "datasets")
+_LIBRARIES = ("kgkit", "torch", "transformers", "trl", "peft", "accelerate", "datasets", "bitsandbytes", "deepspeed")  # fmt: skip
 
 
 def versions() -> dict[str, str]:
@@ -33,19 +35,34 @@ def versions() -> dict[str, str]:
     return found
 
 
+def base(model: Path) -> dict[str, object]:
+    """The model that a run begins with: its name, where it lies, and the sha256 of each file of weights."""
+    weights = {file.name: sha256_of(file) for file in sorted(model.glob("*.safetensors"))}
+    return {"name": model.name, "directory": str(model), "weights": weights}
+
+
 def hardware() -> dict[str, object]:
-    """The machine: processor cores, memory in GB, GPUs by name."""
+    """The machine: processor by name, its cores, memory in GB, GPUs by name."""
     import torch
 
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     gpus = [torch.cuda.get_device_name(at) for at in range(torch.cuda.device_count())]
     return {
-        "processor": platform.processor() or platform.machine(),
+        "processor": _processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "memory_gb": round(memory, 1),
         "gpus": gpus,
     }
+
+
+def _processor() -> str:
+    """Its name as Linux tells it, else the architecture."""
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        named = next(line for line in lines if line.startswith("model name"))
+        return named.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def read(folder: Path) -> dict[str, Any]:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from transformers import TrainerCallback
 
 _STATE = "trainer_state.json"
+_PICKLED = "training_args.bin"
+"""What transformers leaves beside weights as a pickle, and reads nowhere."""
 _TOKENS, _SECONDS = "tokens", "seconds"
 """What every entry of a history of losses has besides."""
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -100,6 +102,7 @@ def train(
         trainer.train(resume_from_checkpoint=str(last) if last else None)
         if not job.steps:
             trainer.save_model(str(job.weights))
+            (job.weights / _PICKLED).unlink(missing_ok=True)
         trainer.end()
     history = [one for one in trainer.state.log_history if "loss" in one]
     return Trained(
@@ -254,6 +257,10 @@ def _watch(on_step: Callable[[Step], None], job: Job) -> "TrainerCallback":
             for one in state.log_history:
                 self._before |= {name: one[name] for name in self._before if name in one}
 
+        def on_save(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:  # noqa: ANN401
+            saved = job.weights / f"checkpoint-{state.global_step}"
+            (saved / _PICKLED).unlink(missing_ok=True)
+
         def on_log(self, _args: Any, state: Any, _control: Any, logs: Any = None, **_: Any) -> None:  # noqa: ANN401
             if not logs or "loss" not in logs:
                 return
@@ -263,8 +270,13 @@ def _watch(on_step: Callable[[Step], None], job: Job) -> "TrainerCallback":
                 kept = (
                     f"step {_step_of(last)} is kept in {last}" if last else "nothing was saved yet"
                 )
+                what = (
+                    f"the gradient's norm is {logs['grad_norm']}"
+                    if math.isfinite(loss)
+                    else f"the loss is {loss}"
+                )
                 raise KgkitError(
-                    f"{job.name}: the loss is {loss} at step {state.global_step}; {kept}. "
+                    f"{job.name}: {what} at step {state.global_step}; {kept}. "
                     "Lower learning_rate (--set stages.0.learning_rate=...) or max_grad_norm, and begin anew"
                 )
             tokens = _tokens(logs, before=self._before[_TOKENS])

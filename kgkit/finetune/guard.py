@@ -58,17 +58,22 @@ class Guard:
                 raise ContentError(
                     f"{row.part}, row {row.id[:16]}: {fault}. A model that learned it could not be measured: take the row out, or load under a split that does not hold it out"
                 )
-            self.families.update(map(self._split.family, _names(self._assets, row.words)))
-            yield self._seen(row)
+            yield self._named(row)
 
-    def without(self, rows: Iterable[Row], left_out: Counter[str]) -> Iterator[Row]:
-        """The rows of kgkit's own making but those that tell of the evaluation, or of a matrix under `alia`, which are counted."""
+    def without(
+        self, rows: Iterable[Row], left_out: Counter[str], *, foreign: bool
+    ) -> Iterator[Row]:
+        """The rows but those that tell of the evaluation, or of a matrix under `alia`, which are counted. `foreign`: not of kgkit's own making, so that what they name counts as learned."""
         for row in rows:
             if not self.fault(row):
-                yield self._seen(row)
+                yield self._named(row) if foreign else self._seen(row)
                 continue
             self.refused += 1
             left_out[_MATRIX if self._forbidden(row) else "tells of the evaluation"] += 1
+
+    def _named(self, row: Row) -> Row:
+        self.families.update(map(self._split.family, _names(self._assets, row.words)))
+        return self._seen(row)
 
     def _seen(self, row: Row) -> Row:
         if row.asset:

@@ -15,6 +15,7 @@ from kgkit.finetune.recipe import Lora, Recipe, Stage
 from kgkit.finetune.recipe_files import template
 
 TRL = "trl.yaml"
+_BY_TRL = "trl"
 WEIGHTS = "weights"
 JOB = "job.json"
 _SAVES = 10
@@ -23,6 +24,9 @@ _SAVES = 10
 
 _ADAMW = {"optim": "adamw_torch", "adam_beta1": 0.9, "adam_beta2": 0.999, "adam_epsilon": 1e-8}
 """What `learning_rate` and `weight_decay` of a recipe are of, whatever the libraries' defaults become."""
+_PLAIN_LORA = {"use_rslora": False, "use_dora": False}
+_FOUR_BITS = {"bnb_4bit_quant_type": "nf4", "use_bnb_nested_quant": False}
+"""What `lora` and `quantized` of a recipe mean, as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +93,7 @@ class Job:
     def _of_the_way(self) -> dict[str, Any]:
         """What only one of TRL's trainers knows."""
         if preference := self.stage.preference:
-            return {"beta": preference.beta}
+            return {"beta": preference.beta, "loss_type": ["sigmoid"], "label_smoothing": 0.0}
         if distillation := self.stage.distillation:
             return {
                 "beta": distillation.beta,
@@ -100,6 +104,7 @@ class Job:
         said = self.recipe.chat_template
         return {
             "chat_template_path": str(template(said)) if said else None,
+            "loss_type": "nll",
             "packing": self.stage.packing,
             "packing_strategy": "bfd_split",  # what is longer than the context goes on in another pack
         }
@@ -113,16 +118,21 @@ class Job:
             "lora_alpha": lora.alpha,
             "lora_dropout": lora.dropout,
             "lora_target_modules": targets(lora, self.model),
+            **_PLAIN_LORA,
         } if lora else {}  # fmt: skip
         return {
             "model_name_or_path": str(self.model),
             "dtype": number_format(self.recipe) if lora else "float32",
             "load_in_4bit": self.recipe.quantized,
+            **_FOUR_BITS,
             **adapter,
         }
 
     def write(self, *, rows: int) -> None:
-        """Leave the stage for processes of its own, and as a configuration of TRL's own command line."""
+        """Leave the stage for processes of its own, and as a configuration of TRL's own command line, where that can do it.
+
+        There is no `trl gkd`, `trl dpo` is given no template, and neither goes on from an adapter.
+        """
         job = {
             "model": str(self.model),
             "adapter": str(self.adapter) if self.adapter else None,
@@ -131,12 +141,14 @@ class Job:
             "rows": rows,
         }
         (self.folder / JOB).write_text(json.dumps(job, indent=1), encoding="utf-8")
-        if self.stage.distillation or (self.stage.preference and self.recipe.chat_template):
-            return  # there is no `trl gkd`, and `trl dpo` is given no template
+        templated = self.stage.preference and self.recipe.chat_template
+        if self.adapter or self.stage.distillation or templated:
+            return
         said = {
             "dataset_name": str(self.data),
             **self.model_arguments(),
             **self.arguments(rows=rows, report_to="none"),
+            "output_dir": str(self.folder / _BY_TRL),  # the weights of this run stay what they are
         }
         (self.folder / TRL).write_text(yaml.safe_dump(said, sort_keys=False), encoding="utf-8")
 

@@ -21,13 +21,15 @@ _CGROUPS = {
     Path("/sys/fs/cgroup/memory"): ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 }  # fmt: skip
 """Where Linux says what a container may take, what it has taken, and what of that files hold and give back: version 2 and version 1."""
+_ZERO_OF_WEIGHTS = 3
+"""DeepSpeed's stage that parts the weights; those before it part gradients and the optimizer."""
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 """Of glibc's malloc.h."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """A model under a recipe. `least_bytes`: weights, also of a teacher beside, gradients and optimizer, without any activation; `on_gpu`: in bfloat16."""
+    """A model under a recipe. `least_bytes`: weights, also of a teacher or a reference beside, gradients and optimizer, without any activation; `on_gpu`: in bfloat16."""
 
     parameters: int
     trained: int
@@ -43,13 +45,16 @@ def size_of(recipe: Recipe, model: Path) -> Size:
     each = 0.5 if recipe.quantized else 2 if number_format(recipe) == "bfloat16" else 4
     teachers = {one for stage in recipe.stages if (one := teacher_of(stage))}
     beside = max((sum(_shapes(one)) for one in teachers), default=0)
+    held = trained * _OPTIMIZER_BYTES
+    if not recipe.lora and any(stage.preference for stage in recipe.stages):
+        held += (
+            4 * parameters
+        )  # what it is kept near to, in float32; with an adapter the same weights
     return Size(
         parameters=parameters,
         trained=trained,
-        least_bytes=round((frozen + beside) * each + trained * _OPTIMIZER_BYTES),
-        on_gpu=round(
-            (frozen + beside) * (0.5 if recipe.quantized else 2) + trained * _OPTIMIZER_BYTES
-        ),
+        least_bytes=round((frozen + beside) * each + held),
+        on_gpu=round((frozen + beside) * (0.5 if recipe.quantized else 2) + held),
     )
 
 
@@ -85,7 +90,7 @@ def require_machine(recipe: Recipe, model: Path, launch: Path | None = None) -> 
 
 
 def share_of_device(launch: Path | None) -> float:
-    """What of a run a device holds: all, or its part where processes part the model (FSDP, DeepSpeed: on GPUs alone); a CPU holds that of all processes."""
+    """What of a run a device holds: all, or its part where processes part the weights (FSDP, DeepSpeed's third stage: on GPUs alone); a CPU holds that of all processes."""
     import torch
 
     if launch is None:
@@ -94,7 +99,9 @@ def share_of_device(launch: Path | None) -> float:
     processes = int(said.get("num_processes") or 1)
     if not torch.cuda.is_available():
         return float(processes)
-    return 1 / processes if said.get("distributed_type") in ("FSDP", "DEEPSPEED") else 1.0
+    zero = said.get("deepspeed_config") or {}
+    parted = said.get("distributed_type") == "FSDP" or zero.get("zero_stage") == _ZERO_OF_WEIGHTS
+    return 1 / processes if parted else 1.0
 
 
 def give_back_memory() -> None:

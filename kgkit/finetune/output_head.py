@@ -17,8 +17,10 @@ def read_labelled_places_alone() -> None:
     """Let trainers read the head so on a CPU from now on; losses and gradients stay what they are, to rounding."""
     from trl.trainer import utils
 
-    if getattr(utils, "_ChunkedLogProbFunction", None) is _Head:
-        return
+    if getattr(utils, "_ChunkedLogProbFunction", _Head) is _Head or not hasattr(
+        utils, "_use_triton"
+    ):
+        return  # done before, or another version of TRL, whose own head stays
     _Head.tiled, on_other_devices = utils._ChunkedLogProbFunction, utils._use_triton
     utils._ChunkedLogProbFunction = _Head
     utils._use_triton = lambda device: device.type == "cpu" or on_other_devices(device)

@@ -196,6 +196,12 @@ def _row(row: Mapping[str, Any], matrix: Cells, *, id_: str, part: str, where: s
     )
 
 
+def _is_empty(row: Mapping[str, Any]) -> bool:
+    """Whether a row has a place for text and nothing there, as general corpora do between paragraphs."""
+    found = [row[name] for name in ("text", "messages", "prompt", "completion") if name in row]
+    return bool(found) and not any(one.strip() if isinstance(one, str) else one for one in found)
+
+
 def _cell(row: Mapping[str, Any]) -> tuple[str, ...]:
     """What the row is about, by ids, if it is a cell: other people's columns may be called so too, and hold names."""
     values = (row.get("asset"), row.get("failure_mode"), row.get("sensor"))
@@ -233,6 +239,9 @@ def _general(part: GeneralPart, source: Source) -> Iterator[Row]:
     loaded, matrix = _dataset(part.path, None), _matrix(source.graph)
     for at in _drawn(part, len(loaded), source.seed):
         where = f"{part.path}: row {at + 1}"
+        if _is_empty(loaded[at]):
+            source.left_out.setdefault(part.label, Counter())["is empty"] += 1
+            continue
         row = _row(loaded[at], matrix, id_=str(at + 1), part=part.label, where=where)
         if row.form != part.form:
             raise ContentError(f"{where}: is a {row.form}, and the part says form: {part.form}")

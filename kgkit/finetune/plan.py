@@ -5,15 +5,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kgkit.finetune.activations import step_bytes
+from kgkit.finetune import memory
+from kgkit.finetune.activations import activation_bytes, step_bytes
 from kgkit.finetune.engine import Step, TooLittleMemoryError, train
-from kgkit.finetune.job import steps_of
-from kgkit.finetune.memory import Size, operations_per_token, size_of, trains_here
+from kgkit.finetune.job import Job, number_format, steps_of
+from kgkit.finetune.memory import (
+    Size,
+    give_back_memory,
+    operations_per_token,
+    size_of,
+    trains_here,
+)
+from kgkit.finetune.mixture import Mixed
 from kgkit.finetune.prepared import Prepared, sequences
 
 STEPS = 3
 _USED = 0.4
 """Share of a GPU's dense bfloat16 operations that training is taken to reach."""
+_LIBRARIES_BYTES = 600_000_000
+"""What a process holds that has loaded torch, transformers and TRL, and no model yet."""
 _LEAST_STEP = 0.1
 """Seconds that a step is taken to last at least on a GPU, which starts thousands of kernels however small the model is."""
 OTHERS: Mapping[str, tuple[int, float, float]] = {
@@ -61,6 +71,30 @@ class RunPlan:
             "estimated_hours": {name: float(f"{hours:.3g}") for name, hours in self.estimated_hours.items()},
             "estimated_gpu_memory_gb": float(f"{self.estimated_memory / 1e9:.3g}"),
         }  # fmt: skip
+
+
+def short_of_memory(prepared: Prepared) -> tuple[int, int] | None:
+    """About the bytes that the run takes and those that are free, where on a CPU these are fewer: weights, gradients, optimizer, libraries, and what a step keeps of rows of mean length."""
+    import torch
+
+    if torch.cuda.is_available():
+        return None
+    size = size_of(prepared.recipe, prepared.model)
+    wide = 2 if prepared.recipe.lora and number_format(prepared.recipe) == "float32" else 1
+    kept = max(
+        activation_bytes(
+            replace(job, model=prepared.model),
+            tokens=job.stage.batch * (2 if job.stage.preference else 1) * _mean(mixed, job),
+        )
+        for job, mixed in zip(prepared.jobs, prepared.mixed, strict=True)
+    )
+    wanted, free = size.least_bytes + wide * kept + _LIBRARIES_BYTES, memory.free_bytes()
+    return (wanted, free) if wanted > free else None
+
+
+def _mean(mixed: Mixed, job: Job) -> int:
+    """Tokens of a sequence of the stage."""
+    return -(-sum(mixed.tokens.values()) // sequences(job, mixed))
 
 
 def plan(prepared: Prepared) -> RunPlan:
@@ -118,5 +152,6 @@ def _tried(prepared: Prepared, number: int, *, rows: int, steps: int) -> list[St
         try:
             train(trial, rows=rows, on_step=seen.append)
         except TooLittleMemoryError:
-            return []
+            seen = []
+        give_back_memory()  # else the next trial begins with this one's model beside
     return seen

@@ -23,7 +23,7 @@ from kgkit.finetune.guard import Guard, learned_before
 from kgkit.finetune.job import WEIGHTS, Job
 from kgkit.finetune.measuring import keep_rows
 from kgkit.finetune.parts import Source, export_corpora, rows_of
-from kgkit.finetune.recipe import FilesPart, Part, Recipe
+from kgkit.finetune.recipe import FilesPart, GeneralPart, Part, Recipe
 from kgkit.finetune.recipe_files import as_yaml
 from kgkit.finetune.rows import Row
 from kgkit.finetune.worker import TRAINED
@@ -40,7 +40,7 @@ _STAGES = "stages"
 class Prepared:
     """A recipe with its data on disk: one job for each stage, its mixture, and what the guard saw.
 
-    `checked`: rows that passed; `refused`: those of kgkit's own making that tell of the evaluation, or under `alia` of a matrix, and are left out.
+    `checked`: rows that passed; `refused`: those of kgkit's own making or of general text that tell of the evaluation, or under `alia` of a matrix, and are left out.
     `trained_on`: what a model knows that learned this, also from the model that it begins with and from teachers of its stages.
     """
 
@@ -195,7 +195,8 @@ def _checked(part: Part, source: Source, guard: Guard) -> Iterator[Row]:
     rows = rows_of(part, source)
     if isinstance(part, FilesPart):
         return guard.passed(rows)
-    return guard.without(rows, source.left_out.setdefault(part.label, Counter()))
+    foreign = isinstance(part, GeneralPart) and part.path is not None
+    return guard.without(rows, source.left_out.setdefault(part.label, Counter()), foreign=foreign)
 
 
 def _learned(

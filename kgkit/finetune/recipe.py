@@ -13,8 +13,7 @@ Answer = Literal["letters", "options", "explained"]
 NAME = r"^[a-z0-9][a-z0-9-]*$"
 """What recipes, studies, stages and arms may be called."""
 GENERAL = "general: "
-"""How the labels of parts with general text begin."""
-"""What the rows of general text are called in cards."""
+"""How general text is called in cards: the labels of its parts begin so."""
 
 
 class _Part(BaseModel):

@@ -29,13 +29,13 @@ def names() -> list[str]:
 
 
 def find(name: str) -> Path:
-    """The file of a recipe or study by name, or a file of the user's own. Raises UsageError."""
-    if Path(name).suffix in (".yaml", ".yml"):
-        if not Path(name).is_file():
-            raise UsageError(f"there is no file {name}; name a recipe: {', '.join(names())}")
+    """The file of a recipe or study by name (`small-sft` or `small-sft.yaml`), or a file of the user's own, which comes first. Raises UsageError."""
+    if Path(name).suffix in (".yaml", ".yml") and Path(name).is_file():
         return Path(name)
-    path = content.folder("finetune") / f"{name}.yaml"
+    path = content.folder("finetune") / f"{name.removesuffix('.yaml')}.yaml"
     if not path.is_file():
+        if Path(name).suffix in (".yaml", ".yml"):
+            raise UsageError(f"there is no file {name}; name a recipe: {', '.join(names())}")
         near = difflib.get_close_matches(name, names(), n=1)
         meant = f"; did you mean {near[0]}?" if near else ""
         raise UsageError(f"there is no recipe {name}{meant} choose one of: {', '.join(names())}")

@@ -269,7 +269,7 @@ def _card(
             "rows_left_out": prepared.refused,
         },
         "left_out": prepared.left_out,
-        "model": {"name": prepared.model.name, "directory": str(prepared.model)},
+        "model": cards.base(prepared.model),
         "recipe": recipe.model_dump(mode="json"),
         "launch": launch.stem if launch else None,
         "stages": list(stages),

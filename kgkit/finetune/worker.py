@@ -48,7 +48,11 @@ def launcher(name: str) -> Path:
         said = yaml.safe_load(content.text_of(found))
     except yaml.YAMLError as error:
         raise UsageError(f"{found}: is no YAML: {' '.join(str(error).split())[:200]}") from None
-    wanted = said.get("distributed_type") if isinstance(said, dict) else None
+    if not isinstance(said, dict) or not isinstance(said.get("num_processes", 1), int):
+        raise UsageError(
+            f"{found}: is no configuration of accelerate: fields are expected, and num_processes as a number; `accelerate config` makes one"
+        )
+    wanted = said.get("distributed_type")
     if wanted == "DEEPSPEED" and importlib.util.find_spec("deepspeed") is None:
         raise UsageError(f"--launch {name}: DeepSpeed is not installed: pip install deepspeed")
     return found

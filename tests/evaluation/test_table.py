@@ -1,7 +1,13 @@
 """The table of results where a model answered nothing, or is called as another one."""
 
+from pathlib import Path
+
+import pytest
+
+from kgkit.errors import UsageError
 from kgkit.evaluation.figures import draw
-from kgkit.evaluation.table import table
+from kgkit.evaluation.results import read_result, write_result
+from kgkit.evaluation.table import kept_results, table
 from tests.evaluation.posed import posed, question, result
 
 OF = posed([question(f"{n:08x}") for n in range(20)])
@@ -34,3 +40,29 @@ def test_models_of_one_name_are_told_apart_by_their_weights() -> None:
     assert [line[0] for line in found.rows[2:]] == names
     verdicts = [found.verdicts[name]["all questions"].best for name in names]
     assert verdicts == ["popularity", None, "popularity"]
+
+
+def test_a_plain_run_with_the_same_answers_keeps_what_variants_said(tmp_path: Path) -> None:
+    plain = result("some", OF, RIGHT)
+    held = [one.model_copy(update={"held": True}) for one in plain.outcomes]
+    whole = plain.model_copy(update={"robust": True, "outcomes": held})
+    path = write_result(whole, tmp_path)
+    assert write_result(plain, tmp_path) == path
+    assert read_result(path) == whole
+    other = result("some", OF, dict.fromkeys(RIGHT, 0))
+    assert write_result(other, tmp_path) == path
+    assert read_result(path) == other
+
+
+def test_results_of_another_protocol_do_not_join(tmp_path: Path) -> None:
+    before, after, third = (
+        result(name, OF, RIGHT).model_copy(update={"protocol": protocol})
+        for name, protocol in (("a", "alia"), ("b", "transfer"), ("c", "alia"))
+    )
+    for one in (third, untrained := result("d", OF, RIGHT)):
+        write_result(one, tmp_path)
+    assert kept_results(tmp_path, OF, but=[before]) == [third, untrained]
+    assert kept_results(tmp_path, OF, but=[after]) == [untrained]
+    assert kept_results(tmp_path, OF, but=[before, after]) == [untrained]
+    with pytest.raises(UsageError, match="those of one protocol named with --model"):
+        table(OF, [before, after])

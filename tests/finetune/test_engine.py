@@ -13,10 +13,17 @@ from pathlib import Path
 
 import pytest
 
+from kgkit import content
 from kgkit.errors import KgkitError
 from kgkit.finetune import engine
 from kgkit.finetune.engine import forget_peak_memory, last_checkpoint, peak_memory, train
-from kgkit.finetune.worker import follow, launcher, read_trained, train_in_processes
+from kgkit.finetune.worker import (
+    follow,
+    launcher,
+    launchers,
+    read_trained,
+    train_in_processes,
+)
 from tests.finetune.jobs import job
 from tests.integration.models import WORDS
 
@@ -191,6 +198,7 @@ def test_trl_on_the_files_that_are_left_gives_the_same_losses(model: Path, tmp_p
         check=False,
     )
     assert run.returncode == 0, run.stderr[-3000:]
+    assert "output_dir: " + str(made.folder / "trl") in (made.folder / "trl.yaml").read_text()
     theirs = [float(found) for found in re.findall(r"'loss': '?([0-9.e-]+)", run.stdout)]
     assert len(theirs) == len(ours.losses) == 6
     assert theirs == pytest.approx(ours.losses, rel=1e-3)
@@ -244,6 +252,15 @@ def test_two_processes_train_one_stage(configuration: str, model: Path, tmp_path
     assert len(trained.losses) == 3
     assert read_trained(made.folder) == trained
     assert (made.weights / "adapter_model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("name", launchers())
+def test_accelerate_reads_what_is_launched(name: str) -> None:
+    """Also the configurations that want GPUs."""
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    read = load_config_from_file(str(content.path("finetune", "accelerate", f"{name}.yaml")))
+    assert read.num_processes == 2
 
 
 def test_processes_that_do_not_end_after_their_training_are_ended(tmp_path: Path) -> None:

@@ -80,7 +80,9 @@ def test_a_recipe_becomes_a_model_that_says_what_it_learned(
     assert card["contamination"] == {"rows_searched": rows + left_out, "rows_left_out": left_out}
     assert [len(losses) for losses in said["losses"]] == [-(-rows // 4)]
     assert card["verdict"]
-    assert not list(folder.glob("*.bin")) + list(folder.glob("*.pt"))
+    assert not list(folder.glob("*.pt"))
+    assert not list(folder.rglob("*.bin"))  # no pickle, in no checkpoint
+    assert card["model"]["weights"].keys() == {"model.safetensors"}
 
     compared_with = kgkit("evaluate", "fmsr", "--limit", "6", "--compare", workspace=starter).out
     assert "local:small-sft" in compared_with  # as README goes on: both, beside what needs no model
@@ -171,6 +173,8 @@ def test_a_stage_begins_with_the_weights_of_the_one_before(
     )
     assert first.keys() == second.keys()
     assert all((first[name] - second[name]).abs().max() < 1e-8 for name in first)
+    # TRL's command goes on from no adapter
+    assert [(stages / name / "trl.yaml").exists() for name in ("1-answers", "2-again")] == [True, whole]  # fmt: skip
     before = {} if not whole else load_file(model / file)
     assert any(
         (tensor - before.get(name, 0)).abs().max() > 1e-4
@@ -442,19 +446,24 @@ def test_a_general_corpus_of_ones_own_is_drawn_from_and_searched(
 ) -> None:
     """Web text names everything: what tells of the evaluation is left out and counted, not refused."""
     texts = [f"The leak number {n} of the pump." for n in range(20)]
-    texts[3:3] = ["A compressor vibrates.", "What is the capital of Portugal? Lisbon."]
+    texts[3:3] = ["A compressor vibrates.", "What is the capital of Portugal? Lisbon.", " "]
     data = tmp_path / "web.jsonl"
     data.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
     part = {"source": "general", "form": "text", "path": str(data), "rows": None, "share": None}
     changes = {"stages.0.data": [part], "evaluate": [], "retain": False}
     recipe = recipe_file(tmp_path / "mine.yaml", **changes)
     line = ("finetune", recipe, "--model", model, "--plan", "--json")
-    assert kgkit(*line, workspace=starter).json["stages"][0]["rows"] == 20
+    planned = kgkit(*line, workspace=starter)
+    assert planned.json["stages"][0]["rows"] == 20
+    assert "left out: 1 is empty, 2 tells of the evaluation" in planned.err
     some = (*line, "--set", "stages.0.data.0.rows=5")
     assert 3 <= kgkit(*some, workspace=starter).json["stages"][0]["rows"] <= 5
     chat = (*line, "--set", "stages.0.data.0.form=chat")
     said = kgkit(*chat, workspace=starter, code=3).err
     assert "web.jsonl: row 1: is a text, and the part says form: chat" in said
+    kgkit(*line[:-2], workspace=starter)
+    card = yaml.safe_load((starter / "models" / "small-sft" / CARD).read_text(encoding="utf-8"))
+    assert card["trained_on"]["families"] == ["pumps"]  # no later run may measure the model on them
 
 
 def test_a_run_goes_on_in_as_many_processes_as_it_began_with(
@@ -495,7 +504,8 @@ def test_what_this_machine_cannot_train_is_said_before(
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     four_bits = kgkit(*line, "--set", "quantized=true", workspace=starter, code=2).err
     planned = kgkit(*line, "--set", "quantized=true", "--plan", workspace=starter).out
-    assert "here: more memory is wanted than is free, at least 0.0 GB, or CUDA" in planned
+    assert "here: more memory is wanted than is free for answers (" in planned
+    assert ": 0.0 GB), or CUDA for 4 bits" in planned
     assert "quantized is true, which needs a GPU with CUDA and bitsandbytes" in four_bits
     whole = kgkit(*line, "--set", "lora=null", "--merge", workspace=starter, code=2).err
     assert "--merge is for adapters" in whole
@@ -537,21 +547,31 @@ def test_a_launcher_that_cannot_start_is_refused_before_anything_is_gathered(
     broken.write_text("num_processes: [2", encoding="utf-8")
     line = ("finetune", recipe, "--model", model, "--launch")
     assert "broken.yaml: is no YAML" in kgkit(*line, broken, workspace=starter, code=2).err
+    for said in ("", "- 2", "num_processes: auto"):
+        broken.write_text(said, encoding="utf-8")
+        refused = kgkit(*line, broken, workspace=starter, code=2).err
+        assert "broken.yaml: is no configuration of accelerate" in refused
     if importlib.util.find_spec("deepspeed") is None:
         said = kgkit(*line, "deepspeed", workspace=starter, code=2).err
         assert "pip install deepspeed" in said
     assert not (starter / "models").exists()
 
 
-def test_what_a_device_holds_is_its_part_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_device_holds_is_its_part_of_the_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     import torch
 
     monkeypatch.setattr("importlib.util.find_spec", lambda _: True)  # deepspeed, for one
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     held = {name: memory.share_of_device(launcher(name)) for name in ("cpu-2", "ddp", "fsdp")}
     assert set(held.values()) == {2.0}  # without a GPU both processes share one memory
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     held = {name: memory.share_of_device(launcher(name)) for name in ("ddp", "fsdp", "deepspeed")}
-    assert held == {"ddp": 1.0, "fsdp": 0.5, "deepspeed": 0.5}
+    assert held == {"ddp": 1.0, "fsdp": 0.5, "deepspeed": 1.0}  # its second stage parts no weights
+    third = tmp_path / "third.yaml"
+    third.write_text(launcher("deepspeed").read_text().replace("zero_stage: 2", "zero_stage: 3"))
+    assert memory.share_of_device(third) == 0.5
     assert memory.share_of_device(None) == 1.0
 
 
@@ -598,6 +618,19 @@ def test_what_cannot_be_trained_is_said_in_one_line(
     assert "here: more memory is wanted than is free" in larger
     assert re.search(r"one H200: about .*, 0\.\d GB of 141 on each GPU", larger)
     assert not (starter / "models").exists()
+
+
+def test_what_may_not_fit_is_said_before_it_is_trained(
+    model: Path, starter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A system without memory ends a process without a word."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    recipe = recipe_file(tmp_path / "mine.yaml", **QUICK)
+    line = ("finetune", recipe, "--model", model, "--set", "evaluate=[]", "--set", "retain=false")
+    assert "may take about" not in kgkit(*line, workspace=starter).err
+    monkeypatch.setattr("kgkit.finetune.memory.free_bytes", lambda: 500_000_000)
+    little = kgkit(*line, "--name", "little", workspace=starter).err
+    assert re.search(r"may take about 0\.6 GB of memory, and 0\.5 GB are free: the system", little)
 
 
 def test_data_that_the_workspace_does_not_have_is_named_with_what_makes_it(

@@ -49,8 +49,12 @@ def test_a_planted_row_is_found_and_named(
         list(guard.passed([CLEAN, row]))
     assert said in str(error.value)
     left_out = Counter[str]()
-    assert list(guard.without([CLEAN, row, CLEAN], left_out)) == [CLEAN, CLEAN]
+    assert list(guard.without([CLEAN, row, CLEAN], left_out, foreign=False)) == [CLEAN, CLEAN]
     assert left_out == {"tells of the evaluation": 1}
+    assert guard.families == {"pumps"}
+    other = chat("The steam turbine and the pumps were new.")
+    assert list(guard.without([other, row], left_out, foreign=True)) == [other]
+    assert guard.families == {"pumps", "steam-turbines"}
 
 
 def test_what_only_resembles_a_question_passes(starter: Path, open_workspace: Open) -> None:
@@ -84,5 +88,5 @@ def test_the_protocol_alia_lets_no_cell_of_a_matrix_through(
     with pytest.raises(ContentError, match="tells a cell of a sensor matrix"):
         list(alia.passed([cell]))
     left_out = Counter[str]()
-    assert list(alia.without([CLEAN, cell], left_out)) == [CLEAN]
+    assert list(alia.without([CLEAN, cell], left_out, foreign=False)) == [CLEAN]
     assert left_out == {"tells a cell of a sensor matrix": 1}

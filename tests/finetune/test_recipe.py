@@ -1,6 +1,8 @@
 """Recipes are complete, say what is wrong with them in one line, and change by dotted names."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -18,8 +20,18 @@ def test_every_bundled_recipe_reads_and_writes_back_as_itself(name: str, tmp_pat
     assert read_recipe(copy) == recipe
 
 
+def fields(said: Any, place: str = "") -> Iterator[str]:
+    """Every field of what a recipe says, by its dotted name."""
+    for name, value in said.items() if isinstance(said, dict) else enumerate(said):
+        here = f"{place}{name}"
+        if isinstance(said, dict):
+            yield here
+        if isinstance(value, dict | list):
+            yield from fields(value, f"{here}.")
+
+
 @pytest.mark.parametrize(
-    "field", ["seed", "lora.alpha", "stages.0.epochs", "stages.0.data.0.share", "retain"]
+    "field", list(fields(yaml.safe_load(find("small-sft").read_text("utf-8"))))
 )
 def test_no_field_has_a_default(field: str, tmp_path: Path) -> None:
     raw = yaml.safe_load(find("small-sft").read_text(encoding="utf-8"))
@@ -30,8 +42,19 @@ def test_no_field_has_a_default(field: str, tmp_path: Path) -> None:
     del at[last]
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(raw), encoding="utf-8")
-    with pytest.raises(ContentError, match=rf"mine\.yaml: .*{last} is missing"):
+    with pytest.raises(ContentError, match=rf"mine\.yaml: .*({last} is missing|discriminator)"):
         read_recipe(path)
+
+
+def test_a_bundled_file_is_found_by_its_name_or_as_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert find("alia-sweep.yaml") == find("alia-sweep")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "alia-sweep.yaml").write_text("name: mine", encoding="utf-8")
+    assert find("alia-sweep.yaml") == Path("alia-sweep.yaml")  # one's own comes first
+    with pytest.raises(UsageError, match=r"there is no file none\.yaml; name a recipe: alia-cpt"):
+        find("none.yaml")
 
 
 def test_a_misspelt_field_is_named_with_the_one_that_was_meant(tmp_path: Path) -> None:

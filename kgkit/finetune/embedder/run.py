@@ -21,6 +21,7 @@ from kgkit.evaluation.retrieval_bench import (
     evaluate_embedder,
     pose_tasks,
 )
+from kgkit.finetune.card import base
 from kgkit.finetune.embedder import card as cards
 from kgkit.finetune.embedder.encoder import open_base, save
 from kgkit.finetune.embedder.measured import (
@@ -221,7 +222,7 @@ def _said(
         "held_out": sorted(ground.split.held_out),
         "contamination": {"rows_searched": prepared.passed.checked},
         "left_out": dict(prepared.left_out),
-        "model": {"name": prepared.model.name, "directory": str(prepared.model)},
+        "model": base(prepared.model),
         "recipe": recipe.model_dump(mode="json"),
         "data": {
             **data,
