@@ -225,11 +225,13 @@ def main() -> None:
         side: statistics.median(one["tokens_per_second"] for one in some)
         for side, some in runs.items()
     }
+    losses = {side: statistics.median(one["loss"] for one in some) for side, some in runs.items()}
     results = {
         "shape": given.shape,
         "runs": runs,
         "tokens_per_second": speed["ours"],
         "ratio": speed["ours"] / speed["trl"],
+        "loss_difference": losses["ours"] - losses["trl"],
         "hardware": hardware(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in ("torch", "transformers", "trl", "peft")},

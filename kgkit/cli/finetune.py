@@ -132,7 +132,8 @@ def finetune(
         if finished is None:
             _require_feasible(read, directory, plan=plan, launch=configuration)
             if plan:
-                root = Path(stack.enter_context(TemporaryDirectory(prefix="kgkit-plan-")))
+                aside = stack.enter_context(TemporaryDirectory(prefix="kgkit-plan-"))
+                root = Path(aside) / read.name
             prepared = prepare(
                 read,
                 model=directory,

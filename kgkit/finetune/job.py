@@ -84,6 +84,7 @@ class Job:
             "save_steps": max(1, steps // _SAVES),
             "save_total_limit": 2,
             "report_to": report_to,
+            "project": self.recipe.name,
             "run_name": self.name,
             "disable_tqdm": True,
             "dataloader_pin_memory": False,

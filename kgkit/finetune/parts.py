@@ -83,9 +83,8 @@ def export_corpora(parts: Iterable[Part], source: Source) -> None:
     if not names:
         return
     source.folder.mkdir(parents=True, exist_ok=True)
-    curation = curation_of(
-        source.graph, split=source.split, folder=source.folder, stems=source.stems
-    )
+    shared = source.folder.parent  # the arms of a study ask the same
+    curation = curation_of(source.graph, split=source.split, folder=shared, stems=source.stems)
     order = exporting.order(
         only=sorted(names),
         format_="hf",

@@ -13,7 +13,8 @@ Turns = tuple[Mapping[str, str], ...]
 class Row:
     """One row for training. Either `text`, or `prompt` and `completion`; the loss is on the text, or on the completion alone.
 
-    `rejected`: a worse completion, where it is learned to prefer the other.     `part`: where it comes from, as the card says; `asset`: an id, "" where it is about none; `matrix`: whether it tells a cell of a
+    `rejected`: a worse completion, where it is learned to prefer the other.
+    `part`: where it comes from, as the card says; `asset`: an id, "" where it is about none; `matrix`: whether it tells a cell of a
     sensor matrix; `why`: the end of the completion that is the explanation, "" where there is none.
     """
 

@@ -237,14 +237,28 @@ def test_the_peak_of_memory_is_that_of_a_stage() -> None:
     assert peak_memory() < before - (200 << 20)
 
 
-@pytest.mark.parametrize("configuration", ["cpu-2", pytest.param("fsdp", marks=pytest.mark.long)])
-def test_two_processes_train_one_stage(configuration: str, model: Path, tmp_path: Path) -> None:
-    """On CPUs accelerate parts no model: `fsdp` shows there that its configuration is taken, and trains as `cpu-2` does."""
+@pytest.mark.parametrize(
+    "name",
+    ["cpu-2", *(pytest.param(name, marks=pytest.mark.long) for name in ("fsdp", "deepspeed"))],
+)
+def test_two_processes_train_one_stage(
+    name: str, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On CPUs accelerate's FSDP parts no model: `fsdp` shows there that its configuration is taken, and trains as `cpu-2` does. DeepSpeed parts the optimizer there as well."""
     made = job(tmp_path / "a", model)
     steps: list[int] = []
+    configuration = launcher("cpu-2")
+    if name == "fsdp":
+        configuration = launcher(name)
+    elif name == "deepspeed":
+        monkeypatch.setenv("DS_ACCELERATOR", "cpu")
+        pytest.importorskip(name, reason="not installed: pip install deepspeed")
+        configuration = tmp_path / "cpu.yaml"
+        here = launcher(name).read_text(encoding="utf-8").replace("use_cpu: false", "use_cpu: true")
+        configuration.write_text(here.replace("mixed_precision: bf16", "mixed_precision: 'no'"))
     trained = train_in_processes(
         made.folder,
-        launcher(configuration),
+        configuration,
         on_step=lambda step: steps.append(step.step),
         report_to="none",
     )
@@ -252,6 +266,7 @@ def test_two_processes_train_one_stage(configuration: str, model: Path, tmp_path
     assert len(trained.losses) == 3
     assert read_trained(made.folder) == trained
     assert (made.weights / "adapter_model.safetensors").is_file()
+    assert bool(list(made.weights.glob("*/global_step*"))) is (name == "deepspeed")
 
 
 @pytest.mark.parametrize("name", launchers())
