@@ -10,7 +10,7 @@ import pytest
 
 from kgkit.errors import ContentError
 from kgkit.finetune.engine import train
-from kgkit.finetune.gradient_report import lines, summary
+from kgkit.finetune.gradient_report import draw, lines, summary
 from kgkit.finetune.gradients import Measure, apart, measure, spans
 from kgkit.finetune.job import Job
 from kgkit.finetune.measuring import EXPLAINED, MEASURES, STEPS, keep_rows, measures
@@ -259,6 +259,12 @@ def test_a_stage_is_said_in_few_numbers(tmp_path: Path) -> None:
     }
     assert lines([{"name": "explained", "gradients": found}])[-1] == (
         "| explained | 3.000 -> 1.000 | 9.000 -> 4.000 | 0.78 | -0.200 | 1 of 2 |"
+    )
+    drawn = draw({"answers": said[:1], "explained": said}, tmp_path)
+    assert {path.name for path in drawn} == {"gradients.svg", "gradients.png"}
+    assert all(
+        word in (tmp_path / "gradients.svg").read_text()
+        for word in ("answers", "explained", "cosine")
     )
 
 
