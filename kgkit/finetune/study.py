@@ -50,7 +50,8 @@ class Size:
 class Trained:
     """What a run was given, from its card. `tokens` went through the model; `documents`: rows of one epoch, without general ones.
 
-    `gradients`: stage -> what was measured of answers and explanations there, as `gradient_report.summary` says it.
+    `gradients`: stage -> what was measured of answers and explanations there, as `gradient_report.summary` says it. `data`: stage -> sha256 of what it learned
+    from; `versions`: of the libraries.
     """
 
     arm: str
@@ -62,6 +63,8 @@ class Trained:
     steps: int
     seconds: float
     gradients: Mapping[str, Mapping[str, Any]]
+    data: Mapping[str, str]
+    versions: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +227,7 @@ def _answered(number: int, runs: Sequence[Run], measured: Sequence[Sequence[Aske
 def _trained(run: Run) -> Trained:
     if run.folder is None:
         return Trained(
-            arm=run.arm, seed=None, folder=run.model.name, tokens=0, documents=0, epochs=0.0, steps=0, seconds=0.0, gradients={},
+            arm=run.arm, seed=None, folder=run.model.name, tokens=0, documents=0, epochs=0.0, steps=0, seconds=0.0, gradients={}, data={}, versions={},
         )  # fmt: skip
     card = cards.read(run.folder)
     stages = card["stages"]
@@ -241,4 +244,6 @@ def _trained(run: Run) -> Trained:
         steps=sum(stage["steps"] for stage in stages),
         seconds=sum(stage["seconds"] for stage in stages),
         gradients={stage["name"]: stage["gradients"] for stage in stages if stage.get("gradients")},
+        data={stage["name"]: stage["data"]["sha256"] for stage in stages},
+        versions=card["versions"],
     )

@@ -210,8 +210,8 @@ def _run_rows(studied: Studied) -> Iterable[dict[str, object]]:
 
 
 def _run(run: Trained) -> dict[str, object]:
-    said = asdict(run)
-    del said["gradients"]
+    by_name = ("gradients", "data", "versions")
+    said = {name: value for name, value in asdict(run).items() if name not in by_name}
     return {**said, "seed": "" if run.seed is None else run.seed}
 
 

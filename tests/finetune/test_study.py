@@ -111,6 +111,9 @@ def test_a_study_becomes_one_table_and_is_read_back_without_a_step(
         (stage,) = yaml.safe_load(card.read_text(encoding="utf-8"))["stages"]
         epochs = 2 if card.parent.name.startswith("twice") else 1
         assert stage["tokens"] == epochs * sum(stage["data"]["tokens"].values())
+        (said,) = [run for run in found["runs"] if run["folder"] == card.parent.name]
+        assert said["data"] == {stage["name"]: stage["data"]["sha256"]}
+        assert said["versions"]["trl"]
 
     written = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     again = kgkit(*line, workspace=starter)
