@@ -47,9 +47,7 @@ def size_of(recipe: Recipe, model: Path) -> Size:
     beside = max((sum(_shapes(one)) for one in teachers), default=0)
     held = trained * _OPTIMIZER_BYTES
     if not recipe.lora and any(stage.preference for stage in recipe.stages):
-        held += (
-            4 * parameters
-        )  # what it is kept near to, in float32; with an adapter the same weights
+        held += 4 * parameters  # the reference of DPO; with an adapter the frozen weights are it
     return Size(
         parameters=parameters,
         trained=trained,

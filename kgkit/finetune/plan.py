@@ -9,13 +9,6 @@ from kgkit.finetune import memory
 from kgkit.finetune.activations import activation_bytes, step_bytes
 from kgkit.finetune.engine import Step, TooLittleMemoryError, train
 from kgkit.finetune.job import Job, number_format, steps_of
-from kgkit.finetune.memory import (
-    Size,
-    give_back_memory,
-    operations_per_token,
-    size_of,
-    trains_here,
-)
 from kgkit.finetune.mixture import Mixed
 from kgkit.finetune.prepared import Prepared, sequences
 
@@ -50,7 +43,7 @@ class RunPlan:
     """All stages, and what they would take elsewhere: hours by machine, and bytes on each GPU. Estimates from operations and tensors, not measured."""
 
     stages: Sequence[StagePlan]
-    size: Size
+    size: memory.Size
     estimated_hours: Mapping[str, float]
     estimated_memory: int
 
@@ -79,7 +72,7 @@ def short_of_memory(prepared: Prepared) -> tuple[int, int] | None:
 
     if torch.cuda.is_available():
         return None
-    size = size_of(prepared.recipe, prepared.model)
+    size = memory.size_of(prepared.recipe, prepared.model)
     wide = 2 if prepared.recipe.lora and number_format(prepared.recipe) == "float32" else 1
     kept = max(
         activation_bytes(
@@ -99,11 +92,11 @@ def _mean(mixed: Mixed, job: Job) -> int:
 
 def plan(prepared: Prepared) -> RunPlan:
     """Count, and train STEPS steps of each stage aside where it fits. Raises KgkitError where these fail."""
-    size = size_of(prepared.recipe, prepared.model)
-    here = trains_here(prepared.recipe, size)
+    size = memory.size_of(prepared.recipe, prepared.model)
+    here = memory.trains_here(prepared.recipe, size)
     stages = [_stage(prepared, number, here=here) for number in range(len(prepared.jobs))]
     operations = sum(
-        operations_per_token(prepared.recipe, job.stage, size) * one.tokens
+        memory.operations_per_token(prepared.recipe, job.stage, size) * one.tokens
         for job, one in zip(prepared.jobs, stages, strict=True)
     )
     least = _LEAST_STEP * sum(stage.steps for stage in stages)
@@ -153,5 +146,5 @@ def _tried(prepared: Prepared, number: int, *, rows: int, steps: int) -> list[St
             train(trial, rows=rows, on_step=seen.append)
         except TooLittleMemoryError:
             seen = []
-        give_back_memory()  # else the next trial begins with this one's model beside
+        memory.give_back_memory()  # else the next trial begins with this one's model beside
     return seen
